@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project per folder under test/: `npx vitest run --project unit` runs one of them. */
+const project = (name: string, testTimeout: number, fileParallelism = true) => ({
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    testTimeout,
+    hookTimeout: testTimeout,
+    fileParallelism,
+  },
+});
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    projects: [
+      project('unit', 20_000),
+      project('workflows', 60_000),
+      project('infra', 180_000),
+      project('local', 300_000, false),
+      project('faults', 300_000, false),
+      project('peers', 600_000, false),
+    ],
+  },
+});
