@@ -1,0 +1,229 @@
+/**
+ * The one catalogue of errors. A name here is what an operator sees in the Step Functions console, in Slack and
+ * on the command line, and what a state machine's `ErrorEquals` may list. Every entry says what was left intact
+ * and what to try, so that the message can be pasted into an incident.
+ */
+interface CatalogueEntry {
+  /** What it means, in one sentence. */
+  readonly meaning: string;
+  readonly intact: string;
+  readonly tryNext: string;
+  /** The page in docs/runbooks that continues from here. */
+  readonly runbook: 'backup-failed' | 'restore-test-failed' | 'configuration';
+}
+
+const entry = (
+  runbook: CatalogueEntry['runbook'],
+  meaning: string,
+  intact: string,
+  tryNext: string,
+): CatalogueEntry => ({ meaning, intact, tryNext, runbook });
+
+const earlierBackups = 'Earlier backups are untouched; this attempt left no manifest, so no restore can pick it up.';
+const nothingStarted = 'Nothing was started and nothing was written.';
+const backupStands = 'The source and every stored object are untouched; only the ephemeral server is gone.';
+
+export const errorCatalogue = {
+  UnknownDatabase: entry(
+    'configuration',
+    'No settings are deployed for this database in this region.',
+    nothingStarted,
+    'Check the name against pgdr.config.ts and deploy the database stack, then start again.',
+  ),
+  SettingsInvalid: entry(
+    'configuration',
+    'The deployed settings of this database cannot be read.',
+    nothingStarted,
+    'Deploy the database stack again with this version of pgdr.',
+  ),
+  SecretUnusable: entry(
+    'configuration',
+    'The secret that names the database connection is missing, unreadable or not in the expected shape.',
+    nothingStarted,
+    'Store {"host","port","username","password","dbname"} under the secret that pgdr.config.ts names.',
+  ),
+  DatabaseAuthenticationFailed: entry(
+    'backup-failed',
+    'The server refused the user or password of the secret.',
+    earlierBackups,
+    'Correct the secret, or the password and pg_hba.conf of the server, then run the backup again.',
+  ),
+  DatabaseUnreachable: entry(
+    'backup-failed',
+    'No connection to the server could be made, or it was lost.',
+    earlierBackups,
+    'Check the host and port of the secret, security groups and routes from the task subnets, and that the server runs.',
+  ),
+  PostgresMajorMismatch: entry(
+    'backup-failed',
+    'The PostgreSQL tools of the task are not of the same major version as the server.',
+    earlierBackups,
+    'Set `version` of this database in pgdr.config.ts to the major of the server and deploy.',
+  ),
+  TableNotReadable: entry(
+    'backup-failed',
+    'The backup role may not read everything that it has to dump.',
+    earlierBackups,
+    'GRANT pg_read_all_data to the role (PostgreSQL 14 or newer), or grant SELECT on what is named, then run again.',
+  ),
+  BackupIncomplete: entry(
+    'backup-failed',
+    'Preflight found content that a dump would silently leave out.',
+    earlierBackups,
+    'Grant what is missing, or list the kind under logical.allowSkipped to accept the loss knowingly.',
+  ),
+  DumpFailed: entry(
+    'backup-failed',
+    'pg_dump or pg_dumpall ended before its archive was complete.',
+    earlierBackups,
+    'Read its first error; a lock timeout names a table under DDL, a killed process points to memory. Then run again.',
+  ),
+  SourceChanged: entry(
+    'backup-failed',
+    'The snapshot that everything in the backup shares was lost before the backup was complete.',
+    earlierBackups,
+    'Look for a restart, an idle_in_transaction_session_timeout or a cancelled session on the server, then run again.',
+  ),
+  StorageRefused: entry(
+    'backup-failed',
+    'S3 refused a request, after retries.',
+    earlierBackups,
+    'Check the S3 status, the role and key policies of the bucket, then run again.',
+  ),
+  ManifestConflict: entry(
+    'backup-failed',
+    'An object that is written once exists already with other content.',
+    'The existing object was kept as it was.',
+    'Treat it as tampering until explained: compare the two versions before anything is deleted.',
+  ),
+  TaskUnresponsive: entry(
+    'backup-failed',
+    'The task stopped sending heartbeats, or ran over its time limit, and was stopped.',
+    earlierBackups,
+    'Read the last lines of its log; look at memory and network of the task, then run again.',
+  ),
+  ExecutionOver: entry(
+    'backup-failed',
+    'The execution that started this task ended without it; the task stopped itself before committing anything.',
+    earlierBackups,
+    'Nothing to do for this task; see why the execution ended.',
+  ),
+  TaskFailed: entry(
+    'backup-failed',
+    'The task could not be started or died without naming an error.',
+    earlierBackups,
+    'Read stoppedReason and the log of the task: image, role, subnets and memory are the usual causes.',
+  ),
+  BackupNotFound: entry(
+    'restore-test-failed',
+    'No backup with a manifest exists for this database.',
+    nothingStarted,
+    'Run a backup first, or check database, lineage and region.',
+  ),
+  ManifestInvalid: entry(
+    'restore-test-failed',
+    'The manifest is not one that pgdr wrote.',
+    'Nothing was changed.',
+    'Use another backup, and treat the object as altered until explained.',
+  ),
+  ObjectMissing: entry(
+    'restore-test-failed',
+    'An object that the manifest lists is not in the bucket.',
+    'The manifest and all other objects are as they were.',
+    'Use another backup; look for deletions in the access log. Deleted versions are recoverable while they are locked.',
+  ),
+  ObjectTruncated: entry(
+    'restore-test-failed',
+    'An object is shorter or longer than the manifest says.',
+    'The manifest and all other objects are as they were.',
+    'Use another backup or the object version that the manifest names, and find out who wrote to the bucket.',
+  ),
+  ObjectAltered: entry(
+    'restore-test-failed',
+    'The bytes of an object do not have the hash that the manifest recorded.',
+    'The manifest and all other objects are as they were.',
+    'Use another backup or the object version that the manifest names, and find out who wrote to the bucket.',
+  ),
+  ArchiveUnreadable: entry(
+    'restore-test-failed',
+    'An archive has the right hash but cannot be read to its end.',
+    backupStands,
+    'Take a new backup now; this one never held what it should.',
+  ),
+  EphemeralServerFailed: entry(
+    'restore-test-failed',
+    'The throwaway PostgreSQL server of the restore could not start or died.',
+    backupStands,
+    'Check memory and ephemeral storage of the task against the size of the backup, then run again.',
+  ),
+  ExtensionUnavailable: entry(
+    'restore-test-failed',
+    'The backup needs an extension that the restoring server does not have.',
+    backupStands,
+    'Add the package of the extension to the task image (tasks/Dockerfile) and deploy.',
+  ),
+  RestoreFailed: entry(
+    'restore-test-failed',
+    'pg_restore met an error outside the explicit allow-list.',
+    backupStands,
+    'Read its first error; restore the newest backup whose proof holds if you need one now.',
+  ),
+  StructureDiffers: entry(
+    'restore-test-failed',
+    'The restored database lacks objects or rows that the source had in the snapshot of the backup.',
+    backupStands,
+    'See the proof report for what differs; do not rely on this backup until explained.',
+  ),
+  ContentDiffers: entry(
+    'restore-test-failed',
+    'The content of a restored table is not what the source had in the snapshot of the backup.',
+    backupStands,
+    'See the proof report for the tables; do not rely on this backup until explained.',
+  ),
+  Unexpected: entry(
+    'backup-failed',
+    'A failure that the catalogue does not know.',
+    earlierBackups,
+    'Read the cause and the log; report it together with both.',
+  ),
+} satisfies Record<string, CatalogueEntry>;
+
+export type ErrorName = keyof typeof errorCatalogue;
+
+export const isErrorName = (name: string): name is ErrorName => Object.hasOwn(errorCatalogue, name);
+
+/** What a failure looks like outside a process: the cause of a failed task, a message, a report. */
+export interface Failure {
+  readonly error: ErrorName;
+  /** What happened, in one line, with the first error of the tool that failed. */
+  readonly message: string;
+  readonly intact: string;
+  readonly tryNext: string;
+  /** Path of the runbook in this repository. */
+  readonly runbook: string;
+}
+
+/** An error of the catalogue. `message` says what happened here; the catalogue adds what is intact and what to try. */
+export class PgdrError extends Error {
+  override readonly name: ErrorName;
+
+  constructor(name: ErrorName, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = name;
+  }
+}
+
+/** The catalogue's words around one occurrence. */
+export function describeFailure(name: ErrorName, message: string): Failure {
+  const { intact, tryNext, runbook } = errorCatalogue[name];
+  return { error: name, message: firstLines(message), intact, tryNext, runbook: `docs/runbooks/${runbook}.md` };
+}
+
+/** Any thrown value as a failure: catalogue errors keep their name, everything else is `Unexpected`. */
+export function toFailure(thrown: unknown): Failure {
+  if (thrown instanceof PgdrError) return describeFailure(thrown.name, thrown.message);
+  return describeFailure('Unexpected', thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown));
+}
+
+/** A state's error is capped by Step Functions (cause: 32,768 characters), and a person reads only the beginning. */
+const firstLines = (text: string): string => (text.length > 2000 ? `${text.slice(0, 2000)} …` : text);

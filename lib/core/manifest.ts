@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import { PgdrError } from './errors.ts';
+
+/**
+ * `manifest.json`: the commit of a backup. It is written last and once; a restore, a retention count or a metric
+ * knows a backup only through it. Numbers that can pass 2^53 (system identifier, hashes) are decimal strings.
+ */
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const lsn = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/);
+/** RFC 3339, microseconds where PostgreSQL gave them. */
+const timestamp = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/);
+const decimal = z.string().regex(/^-?\d+$/);
+
+export const partSchema = z.object({ bytes: z.number().int().positive(), sha256 });
+
+export const objectSchema = z.object({
+  key: z.string(),
+  role: z.enum(['schema', 'main', 'table', 'globals', 'fingerprint']),
+  /** For `table`: the relation whose data this object holds, as `schema.name` quoted by PostgreSQL. */
+  relation: z.string().optional(),
+  /** Stored size, and the size before compression. */
+  bytes: z.number().int().nonnegative(),
+  rawBytes: z.number().int().nonnegative(),
+  sha256,
+  parts: z.array(partSchema),
+  versionId: z.string().optional(),
+  encryption: z.string().optional(),
+});
+
+/** Two 64-bit sums over the rows' text; see lib/postgres/fingerprint.ts. */
+export const tableFingerprintSchema = z.object({
+  relation: z.string(),
+  rows: decimal,
+  hash1: decimal,
+  hash2: decimal,
+});
+
+export const sequenceSchema = z.object({
+  sequence: z.string(),
+  lastValue: decimal,
+  isCalled: z.boolean(),
+  /** A cycling sequence may go both ways, so its values cannot be compared. */
+  direction: z.enum(['up', 'down', 'cycle']),
+});
+
+export const manifestSchema = z.object({
+  schemaVersion: z.literal(1),
+  kind: z.literal('logical'),
+  id: z.string(),
+  parentId: z.string().nullable(),
+  system: z.string(),
+  database: z.string(),
+  lineage: z.string(),
+  systemIdentifier: decimal,
+  serverVersionNum: z.number().int(),
+  toolVersion: z.string(),
+  timeline: z.number().int(),
+  startLsn: lsn,
+  stopLsn: lsn,
+  startedAt: timestamp,
+  stoppedAt: timestamp,
+  snapshot: z.object({ lsn, takenAt: timestamp }),
+  databases: z.array(
+    z.object({
+      name: z.string(),
+      encoding: z.string(),
+      collation: z.string(),
+      ctype: z.string(),
+      collationVersion: z.string().nullable(),
+      extensions: z.array(z.object({ name: z.string(), version: z.string() })),
+    }),
+  ),
+  objects: z.array(objectSchema).min(1),
+  tables: z.array(tableFingerprintSchema),
+  sequences: z.array(sequenceSchema),
+  /** Not in any fingerprint: a restore computes them anew. One that was never filled stays so. */
+  materializedViews: z.array(z.object({ relation: z.string(), populated: z.boolean() })),
+  /** What the source had beside tables, by kind, so that a restore can be compared: `index` → 31. */
+  inventory: z.record(z.string(), z.number().int()),
+  skipped: z.array(z.object({ what: z.string(), why: z.string() })),
+  lockUntil: timestamp.nullable(),
+});
+
+export type ManifestPart = z.infer<typeof partSchema>;
+export type ManifestObject = z.infer<typeof objectSchema>;
+export type TableFingerprint = z.infer<typeof tableFingerprintSchema>;
+export type SequenceState = z.infer<typeof sequenceSchema>;
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** Parses a manifest; throws `ManifestInvalid` naming the first field that is not as it should be. */
+export function parseManifest(text: string, key: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new PgdrError('ManifestInvalid', `${key} is not JSON`, { cause });
+  }
+  const result = manifestSchema.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new PgdrError('ManifestInvalid', `${key}: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  return result.data;
+}
+
+/** Stored bytes of the whole backup, the manifest itself aside. */
+export const backupBytes = (manifest: Manifest): number => manifest.objects.reduce((sum, o) => sum + o.bytes, 0);
+
+/** Bytes before compression. */
+export const backupRawBytes = (manifest: Manifest): number => manifest.objects.reduce((sum, o) => sum + o.rawBytes, 0);

@@ -1,0 +1,25 @@
+import type { MetricName } from './metrics.ts';
+import type { Outcome } from './outcome.ts';
+
+/** The metrics that an outcome is worth: a failure publishes its zero, so that silence and failure look different. */
+export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
+  const metrics = new Map<MetricName, number>();
+  const { backup, proof, ok, durationSeconds } = outcome;
+  if (outcome.workflow === 'backup-logical') {
+    metrics.set('BackupSucceeded', ok ? 1 : 0);
+    if (ok && backup) {
+      metrics.set('BackupBytes', backup.bytes);
+      metrics.set('BackupDurationSeconds', durationSeconds);
+      metrics.set('UploadSeconds', backup.uploadSeconds);
+    }
+    return metrics;
+  }
+  metrics.set('RestoreTestSucceeded', ok ? 1 : 0);
+  metrics.set('ProofLevel', proof?.level ? Number(proof.level.slice(1)) : -1);
+  if (ok && proof) {
+    metrics.set('RestoreTestSeconds', durationSeconds);
+    metrics.set('MeasuredRtoSeconds', proof.rtoSeconds);
+    metrics.set('MeasuredRpoSeconds', proof.rpoSeconds);
+  }
+  return metrics;
+}

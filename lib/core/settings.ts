@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { PgdrError } from './errors.ts';
+
+/**
+ * What a workflow knows of one database: written by its database stack into the SSM parameter
+ * `/{system}/databases/{database}`, read by the state machine's first state and handed to tasks.
+ * It holds names, never secrets, and stays small: container overrides take 8,192 characters in all.
+ */
+export const settingsSchema = z.object({
+  schemaVersion: z.literal(1),
+  system: z.string(),
+  database: z.string(),
+  lineage: z.string(),
+  /** PostgreSQL major of the server, which is also that of the task's tools. */
+  version: z.number().int(),
+  /** Name of the Secrets Manager secret: {host, port, username, password, dbname, sslmode?, sslrootcert?}. */
+  secret: z.string(),
+  bucket: z.string(),
+  /** Family of the task definition whose image holds this major's tools. */
+  taskDefinition: z.string(),
+  /** Roles that the tasks of this database run as; each may touch this database's secret and keys alone. */
+  backupRoleArn: z.string(),
+  restoreRoleArn: z.string(),
+  logical: z.object({
+    /** How many of the largest tables get a stream and an object of their own. */
+    ownStreams: z.number().int().min(0),
+    /** How many streams run at a time. */
+    concurrency: z.number().int().min(1),
+    zstdLevel: z.number().int().min(1).max(19),
+    lockTimeoutSeconds: z.number().int().min(1),
+    /** Kinds of content that may be left out: see lib/postgres/preflight.ts. */
+    allowSkipped: z.array(z.string()),
+  }),
+  objectives: z.object({ rpoSeconds: z.number(), rtoSeconds: z.number() }),
+});
+
+export type DatabaseSettings = z.infer<typeof settingsSchema>;
+
+/** Throws `SettingsInvalid` with the first field that is wrong. */
+export function parseSettings(value: unknown): DatabaseSettings {
+  const result = settingsSchema.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new PgdrError('SettingsInvalid', `settings.${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  return result.data;
+}
