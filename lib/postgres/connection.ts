@@ -1,0 +1,76 @@
+import pg from 'pg';
+import { z } from 'zod';
+import { PgdrError } from '../core/errors.ts';
+
+/** How to reach a server: the shape of a database secret (the one that RDS writes, plus TLS). */
+const connectionSchema = z.object({
+  host: z.string().min(1),
+  port: z.coerce.number().int().min(1).max(65535).default(5432),
+  username: z.string().min(1),
+  password: z.string(),
+  dbname: z.string().min(1).default('postgres'),
+  /** libpq's names. Verification of the server's certificate and name is the default. */
+  sslmode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']).default('verify-full'),
+  /** PEM of the certificate authority; the system's are used when absent. */
+  sslrootcert: z.string().optional(),
+});
+
+export type Connection = z.infer<typeof connectionSchema>;
+
+/** Parses a secret's text; the error names the field and never repeats the value. */
+export function parseConnection(secretText: string, secretName: string): Connection {
+  let value: unknown;
+  try {
+    value = JSON.parse(secretText);
+  } catch {
+    throw new PgdrError('SecretUnusable', `secret ${secretName} is not JSON`);
+  }
+  const result = connectionSchema.safeParse(value);
+  if (!result.success) {
+    const fields = result.error.issues.map((issue) => issue.path.join('.') || 'the whole').join(', ');
+    throw new PgdrError('SecretUnusable', `secret ${secretName}: wrong or missing: ${fields}`);
+  }
+  return result.data;
+}
+
+/** Opens one connection. Errors are `DatabaseAuthenticationFailed` or `DatabaseUnreachable`. */
+export async function connect(connection: Connection, applicationName: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    host: connection.host,
+    port: connection.port,
+    user: connection.username,
+    password: connection.password,
+    database: connection.dbname,
+    ssl: tls(connection),
+    application_name: applicationName,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  });
+  // A connection lost between queries is emitted here; the next query on it reports the loss.
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw connectionError(connection, error);
+  }
+}
+
+function tls(connection: Connection): pg.ClientConfig['ssl'] {
+  if (connection.sslmode === 'disable') return false;
+  return {
+    ca: connection.sslrootcert,
+    rejectUnauthorized: connection.sslmode !== 'require',
+    ...(connection.sslmode === 'verify-ca' && { checkServerIdentity: () => undefined }),
+  };
+}
+
+/** SQLSTATE class 28 is refused credentials (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+function connectionError(connection: Connection, error: unknown): PgdrError {
+  const { code, message } = error as { code?: string; message: string };
+  const where = `${connection.username}@${connection.host}:${connection.port}/${connection.dbname}`;
+  if (code?.startsWith('28'))
+    return new PgdrError('DatabaseAuthenticationFailed', `${where}: ${message}`, { cause: error });
+  return new PgdrError('DatabaseUnreachable', `${where}: ${message || code}`, { cause: error });
+}

@@ -1,0 +1,106 @@
+import type { Client } from 'pg';
+import { PgdrError } from '../core/errors.ts';
+
+/** What a dump would lose or stumble over, found before the first byte is written. */
+
+export interface Skipped {
+  readonly what: string;
+  readonly why: string;
+}
+
+/** A kind of content that a logical dump can leave out, under the name by which configuration may allow it. */
+interface Check {
+  readonly kind: string;
+  readonly why: string;
+  /** Gives one column `what`. */
+  readonly query: string;
+  /** Lost by the nature of a logical dump: recorded, and no reason to fail. */
+  readonly inherent?: boolean;
+}
+
+const userSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'`;
+
+const checks: readonly Check[] = [
+  {
+    kind: 'row-security',
+    why: 'row-level security hides rows from the backup role, which has no BYPASSRLS',
+    query: `SELECT format('%I.%I', n.nspname, c.relname) AS what
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relrowsecurity AND ${userSchemas}
+       AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
+       AND (c.relforcerowsecurity OR NOT pg_has_role(current_user, c.relowner, 'USAGE'))`,
+  },
+  {
+    kind: 'foreign-table',
+    why: 'rows of a foreign table live on another server',
+    inherent: true,
+    query: `SELECT format('%I.%I', n.nspname, c.relname) AS what
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'f' AND ${userSchemas}`,
+  },
+  {
+    kind: 'role-password',
+    why: 'roles are kept without their passwords; set them again, or keep them in a secret store',
+    inherent: true,
+    query: `SELECT 'passwords of roles' AS what`,
+  },
+];
+
+/** Refuses a pairing of tools and server that pg_dump would refuse, or would write what an old server cannot read. */
+export function checkMajors(toolMajor: number, toolVersion: string, serverVersionNum: number): void {
+  const serverMajor = Math.floor(serverVersionNum / 10_000);
+  if (toolMajor === serverMajor) return;
+  throw new PgdrError('PostgresMajorMismatch', `the server is PostgreSQL ${serverMajor}, the task has ${toolVersion}`);
+}
+
+/**
+ * Throws `TableNotReadable` or `BackupIncomplete` with everything that is missing, so that one round of grants mends
+ * it; gives what is skipped with the configuration's consent.
+ */
+export async function checkContent(client: Client, allowSkipped: readonly string[]): Promise<Skipped[]> {
+  const unreadable = await findUnreadable(client);
+  if (unreadable.length > 0) {
+    const { rows } = await client.query('SELECT current_user AS role');
+    throw new PgdrError('TableNotReadable', `role ${rows[0].role} may not read ${enumerate(unreadable)}`);
+  }
+  const skipped: Skipped[] = [];
+  for (const check of checks) {
+    const { rows } = await client.query(check.query);
+    const found = rows.map((row) => row.what as string);
+    if (found.length > 0 && !check.inherent && !allowSkipped.includes(check.kind)) {
+      throw new PgdrError('BackupIncomplete', `${check.kind}: ${check.why}: ${enumerate(found)}`);
+    }
+    skipped.push(...found.map((what) => ({ what, why: check.why })));
+  }
+  return skipped;
+}
+
+/** Tables, sequences, schemas and large objects that pg_dump or the fingerprint would be denied. */
+async function findUnreadable(client: Client): Promise<string[]> {
+  const { rows } = await client.query(`
+    SELECT format('schema %I', n.nspname) AS what FROM pg_namespace n
+     WHERE ${userSchemas} AND NOT has_schema_privilege(n.oid, 'USAGE')
+     UNION ALL
+    SELECT format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname, c.relname)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ${userSchemas}
+       AND NOT EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+       AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
+                              ELSE has_table_privilege(c.oid, 'SELECT') END
+     UNION ALL
+    SELECT format('large object %s', m.oid) FROM pg_largeobject_metadata m
+     WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+       AND NOT current_setting('lo_compat_privileges')::bool
+       AND NOT pg_has_role(current_user, m.lomowner, 'USAGE')
+       AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a
+                        WHERE a.privilege_type = 'SELECT'
+                          AND (a.grantee = 0 OR pg_has_role(current_user, a.grantee, 'USAGE')))
+     ORDER BY 1`);
+  return rows.map((row) => row.what as string);
+}
+
+/** The first few by name, the rest by number: a message that fits in Slack. */
+function enumerate(names: readonly string[]): string {
+  const shown = names.slice(0, 10).join(', ');
+  return names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
+}
