@@ -1,0 +1,59 @@
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { type MetricName, metricCatalogue, metricNamespace } from '../lib/core/metrics.ts';
+import type { BackupSummary, Outcome, ProofSummary, Workflow } from '../lib/core/outcome.ts';
+import { metricsOf } from '../lib/core/outcome-metrics.ts';
+import type { DatabaseSettings } from '../lib/core/settings.ts';
+import { fromStateFailure, type StateFailure } from '../lib/core/state-failure.ts';
+import { defineHandler } from './define-handler.ts';
+
+interface Event {
+  readonly workflow: Workflow;
+  readonly database: string;
+  /** null when the failure is that there are none. */
+  readonly settings: DatabaseSettings | null;
+  readonly execution: { readonly arn: string; readonly startedAt: string };
+  readonly backup: BackupSummary | null;
+  readonly proof: ProofSummary | null;
+  readonly failure: StateFailure | null;
+}
+
+/** States how an execution ended: publishes its metrics and gives the outcome that is announced. */
+export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
+  const endedAt = new Date();
+  const region = event.execution.arn.split(':')[3] ?? '';
+  const failure = event.failure ? fromStateFailure(event.failure) : undefined;
+  const { proof: failedProof, ...ownFailure } = failure ?? {};
+  const proof = event.proof ?? failedProof;
+  const outcome: Outcome = {
+    schemaVersion: 1,
+    workflow: event.workflow,
+    database: event.database,
+    ok: !failure,
+    startedAt: event.execution.startedAt,
+    endedAt: endedAt.toISOString(),
+    durationSeconds: (endedAt.getTime() - Date.parse(event.execution.startedAt)) / 1000,
+    region,
+    executionArn: event.execution.arn,
+    executionUrl: `https://${region}.console.aws.amazon.com/states/home?region=${region}#/v2/executions/details/${event.execution.arn}`,
+    objectives: event.settings?.objectives ?? { rpoSeconds: 0, rtoSeconds: 0 },
+    ...(event.backup && { backup: event.backup }),
+    ...(proof && { proof }),
+    ...(failure && { failure: ownFailure as Outcome['failure'] }),
+  };
+  publish(event.database, metricsOf(outcome));
+  return outcome;
+});
+
+/** Embedded metrics: a log line that CloudWatch turns into metrics, so that this function needs no permission. */
+function publish(database: string, values: ReadonlyMap<MetricName, number>): void {
+  const metrics = new Metrics({ namespace: metricNamespace, defaultDimensions: { Database: database } });
+  const units = {
+    Count: MetricUnit.Count,
+    Seconds: MetricUnit.Seconds,
+    Bytes: MetricUnit.Bytes,
+    Percent: MetricUnit.Percent,
+    None: MetricUnit.NoUnit,
+  };
+  for (const [name, value] of values) metrics.addMetric(name, units[metricCatalogue[name].unit], value);
+  metrics.publishStoredMetrics();
+}
