@@ -88,25 +88,25 @@ export async function putStream(
         }),
       ),
     );
-    return {
-      key,
-      bytes: sent.reduce((sum, part) => sum + part.bytes, 0),
-      parts: sent.map(({ bytes, sha256 }) => ({ bytes, sha256 })),
-      ...completed,
-    };
+    if (completed.existed) await abort(store, key, uploadId);
+    const bytes = sent.reduce((sum, part) => sum + part.bytes, 0);
+    return { ...completed.stored, key, bytes, parts: sent.map((part) => ({ bytes: part.bytes, sha256: part.sha256 })) };
   } catch (error) {
-    // The abort is a courtesy to the bill: what has no manifest is never read. A lifecycle rule is the second net.
-    await store.s3
-      .send(new AbortMultipartUploadCommand({ Bucket: store.bucket, Key: key, UploadId: uploadId }))
-      .catch(() => {});
+    await abort(store, key, uploadId);
     throw error;
   }
+}
+
+/** A courtesy to the bill: what has no manifest is never read, and a lifecycle rule is the second net. */
+async function abort(store: ObjectStore, key: string, uploadId: string | undefined): Promise<void> {
+  const command = new AbortMultipartUploadCommand({ Bucket: store.bucket, Key: key, UploadId: uploadId });
+  await store.s3.send(command).catch(() => {});
 }
 
 /** Stores a small object in one request. */
 export async function putOnce(store: ObjectStore, key: string, body: Buffer): Promise<StoredObject> {
   const sha256 = createHash('sha256').update(body).digest('hex');
-  const stored = await writeOnce(store, key, sha256, () =>
+  const { stored } = await writeOnce(store, key, sha256, () =>
     store.s3.send(
       new PutObjectCommand({
         Bucket: store.bucket,
@@ -119,7 +119,7 @@ export async function putOnce(store: ObjectStore, key: string, body: Buffer): Pr
       }),
     ),
   );
-  return { key, bytes: body.length, parts: body.length > 0 ? [{ bytes: body.length, sha256 }] : [], ...stored };
+  return { ...stored, key, bytes: body.length, parts: body.length > 0 ? [{ bytes: body.length, sha256 }] : [] };
 }
 
 /** A whole small object as text; `missing` names the catalogue error when it does not exist. */
@@ -259,16 +259,17 @@ async function writeOnce(
   key: string,
   sha256: string,
   write: () => Promise<WriteAnswer>,
-): Promise<{ sha256: string; versionId?: string; encryption?: string }> {
+): Promise<{ stored: Pick<StoredObject, 'sha256' | 'versionId' | 'encryption'>; existed: boolean }> {
   try {
     const answer = await write();
-    return { sha256, versionId: answer.VersionId, encryption: answer.ServerSideEncryption };
+    const stored = { sha256, versionId: answer.VersionId, encryption: answer.ServerSideEncryption };
+    return { stored, existed: false };
   } catch (error) {
     // 412: somebody wrote this key before, or a retry met its own first attempt whose answer was lost.
     if ((error as S3ServiceException).$metadata?.httpStatusCode !== 412) throw storageError(key, error);
     const existing = createHash('sha256');
     for await (const chunk of await getStream(store, key)) existing.update(chunk);
-    if (existing.digest('hex') === sha256) return { sha256 };
+    if (existing.digest('hex') === sha256) return { stored: { sha256 }, existed: true };
     throw new PgdrError('ManifestConflict', `${key} exists already with other content`, { cause: error });
   }
 }
