@@ -46,7 +46,10 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
 
 /** Embedded metrics: a log line that CloudWatch turns into metrics, so that this function needs no permission. */
 function publish(database: string, values: ReadonlyMap<MetricName, number>): void {
-  const metrics = new Metrics({ namespace: metricNamespace, defaultDimensions: { Database: database } });
+  const metrics = new Metrics({ namespace: metricNamespace });
+  // Without the `service` dimension that Metrics adds by itself: the catalogue knows one dimension.
+  metrics.clearDefaultDimensions();
+  metrics.addDimension('Database', database);
   const units = {
     Count: MetricUnit.Count,
     Seconds: MetricUnit.Seconds,

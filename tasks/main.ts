@@ -15,7 +15,7 @@ import { restoreTest } from './restore-test.ts';
  * environment. Whatever the job, the execution hears of it every few seconds, and hears its end exactly once.
  */
 
-/** The state machines wait 45 s for a heartbeat: three may be lost before a living task is given up. */
+/** Far below the wait of the state machines (`heartbeatTimeout`, 30 s at the least), so that a few may be lost. */
 const heartbeatMilliseconds = 10_000;
 
 const jobs: Readonly<Record<string, Job>> = { 'backup-logical': backupLogical, 'restore-test': restoreTest };

@@ -92,15 +92,13 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
 
 /** The manifest of the backup that was asked for, or of the newest one: ids sort by time. */
 async function chooseManifest(store: ObjectStore, { settings, input }: JobContext): Promise<string> {
-  const backupId = input.backupId;
-  if (typeof backupId === 'string') return keys.manifestKey(keys.backupPrefix(settings, backupId));
+  const { backupId } = input;
+  const folder = typeof backupId === 'string' ? keys.backupPrefix(settings, backupId) : keys.logicalPrefix(settings);
   let newest: string | undefined;
-  for await (const key of list(store, keys.logicalPrefix(settings))) if (key.endsWith('/manifest.json')) newest = key;
+  // Listed rather than read: without the right to list a whole bucket, S3 answers 403 for what does not exist.
+  for await (const key of list(store, folder)) if (key.endsWith('/manifest.json')) newest = key;
   if (newest) return newest;
-  throw new PgdrError(
-    'BackupNotFound',
-    `nothing with a manifest below s3://${settings.bucket}/${keys.logicalPrefix(settings)}`,
-  );
+  throw new PgdrError('BackupNotFound', `nothing with a manifest below s3://${settings.bucket}/${folder}`);
 }
 
 /** Looks at the restored database with two connections: nobody writes to it, so no snapshot is shared. */

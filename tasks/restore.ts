@@ -65,7 +65,8 @@ export async function restore(
   try {
     const worker = async () => {
       for (let object = streams.shift(); object; object = streams.shift()) {
-        await pgRestore(object.relation ?? 'data', ['--section=data', into], object);
+        // --data-only and not --section=data: it also makes the large objects, which are born before their data.
+        await pgRestore(object.relation ?? 'data', ['--data-only', into], object);
         progress.add(object.rawBytes);
       }
     };

@@ -6,6 +6,15 @@ import { PgdrError } from './errors.ts';
  * `/{system}/databases/{database}`, read by the state machine's first state and handed to tasks.
  * It holds names, never secrets, and stays small: container overrides take 8,192 characters in all.
  */
+const taskSettingsSchema = z.object({
+  /** CPU units and MiB, as Fargate takes them. */
+  cpu: z.string(),
+  memory: z.string(),
+  storageGiB: z.number().int(),
+  timeoutSeconds: z.number().int(),
+  heartbeatSeconds: z.number().int(),
+});
+
 export const settingsSchema = z.object({
   schemaVersion: z.literal(1),
   system: z.string(),
@@ -31,6 +40,8 @@ export const settingsSchema = z.object({
     /** Kinds of content that may be left out: see lib/postgres/preflight.ts. */
     allowSkipped: z.array(z.string()),
   }),
+  /** Size and patience of the tasks; the state machines read them. */
+  tasks: z.object({ backup: taskSettingsSchema, restore: taskSettingsSchema }),
   objectives: z.object({ rpoSeconds: z.number(), rtoSeconds: z.number() }),
 });
 

@@ -1,0 +1,120 @@
+import { z } from 'zod';
+import { formatDuration } from './duration.ts';
+import { duration, integer, matching, object, oneOf, schedule } from './fields.ts';
+
+/** One entry of `databases` in pgdr.config.ts. */
+
+const minute = 60;
+const hour = 3600;
+
+const databaseName = matching(
+  /^(?!platform$)[a-z]([a-z0-9-]{0,22}[a-z0-9])?$/,
+  "1 to 24 lower-case letters, digits and inner dashes, a letter first; not 'platform'",
+  'orders',
+);
+const secretName = matching(
+  /^(?!arn:)[A-Za-z0-9/_+=.@-]{1,200}$/,
+  'the name of a Secrets Manager secret (letters, digits, /_+=.@-), not its ARN and never its value',
+  'orders/primary',
+);
+const lineageName = matching(
+  /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
+  '1 to 40 lower-case letters, digits and inner dashes',
+  'main',
+);
+
+/** Memory that Fargate offers for each number of vCPUs, in GiB: [least, most, step]. */
+const fargateMemory = { 1: [2, 8, 1], 2: [4, 16, 1], 4: [8, 30, 1], 8: [16, 60, 4], 16: [32, 120, 8] } as const;
+
+interface TaskDefaults {
+  readonly vcpu: 1 | 2 | 4 | 8 | 16;
+  readonly memoryGiB: number;
+  readonly storageGiB: number;
+}
+
+const task = (defaults: TaskDefaults) =>
+  object({
+    vcpu: oneOf([1, 2, 4, 8, 16], defaults.vcpu).default(defaults.vcpu),
+    memoryGiB: integer(2, 120, defaults.memoryGiB).default(defaults.memoryGiB),
+    storageGiB: integer(21, 200, defaults.storageGiB).default(defaults.storageGiB),
+    timeout: duration('1 minute', '7 days', '6 hours').default(6 * hour),
+    // Counted from the start of the state, so it has to cover placing the task and pulling its image too.
+    heartbeatTimeout: duration('30 seconds', '1 hour', '5 minutes').default(5 * minute),
+  }).superRefine(({ vcpu, memoryGiB, timeout, heartbeatTimeout }, context) => {
+    const [least, most, step] = fargateMemory[vcpu];
+    if (memoryGiB < least || memoryGiB > most || (memoryGiB - least) % step !== 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['memoryGiB'],
+        message: ` is ${memoryGiB}, which Fargate does not offer with ${vcpu} vCPU. Allowed: ${least} to ${most} in steps of ${step}. Example: ${least}`,
+      });
+    }
+    if (heartbeatTimeout >= timeout) {
+      context.addIssue({
+        code: 'custom',
+        path: ['heartbeatTimeout'],
+        message: ` is ${formatDuration(heartbeatTimeout)}. Allowed: less than timeout, ${formatDuration(timeout)}. Example: '5 minutes'`,
+      });
+    }
+  });
+
+const logical = object({
+  schedule: schedule('cron(0 2 * * ? *)').prefault('cron(0 2 * * ? *)'),
+  ownStreams: integer(0, 100, 8).default(8),
+  concurrency: integer(1, 16, 3).default(3),
+  zstdLevel: integer(1, 19, 1).default(1),
+  lockTimeout: duration('1 second', '1 hour', '1 minute').default(minute),
+  // The kinds that lib/postgres/preflight.ts refuses to leave out unasked.
+  allowSkipped: z.array(oneOf(['row-security'], 'row-security')).default([]),
+  task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
+});
+
+const restoreTest = object(
+  {
+    schedule: schedule('cron(0 3 ? * SUN *)').prefault('cron(0 3 ? * SUN *)'),
+    // The whole database is restored onto the task's own disk.
+    task: task({ vcpu: 4, memoryGiB: 8, storageGiB: 100 }).prefault({}),
+  },
+  { assertions: 'restore tests prove content up to level L4, without SQL of your own' },
+);
+
+export const databaseSchema = object(
+  {
+    name: databaseName,
+    engine: oneOf(['postgres', 'rds', 'aurora'], 'postgres').default('postgres'),
+    version: oneOf([13, 14, 15, 16, 17, 18], 17),
+    primary: object({ secret: secretName }),
+    lineage: lineageName.default('main'),
+    objectives: object({
+      rpo: duration('1 second', '1 year', '24 hours').optional(),
+      rto: duration('1 second', '1 year', '4 hours').default(4 * hour),
+    }).prefault({}),
+    logical: logical.prefault({}),
+    restoreTest: restoreTest.prefault({}),
+  },
+  {
+    standby: 'there is no failover yet',
+    physical: 'there are no physical backups yet',
+    endpoint: 'there is no failover yet',
+    retention:
+      'nothing expires yet, every backup is kept; the lock of all backups is set by retention.lock beside databases',
+  },
+).transform((database, context) => {
+  const interval = database.logical.schedule.longestIntervalSeconds;
+  const rpo = database.objectives.rpo ?? interval;
+  if (rpo < interval) {
+    context.issues.push({
+      code: 'custom',
+      input: rpo,
+      path: ['objectives', 'rpo'],
+      message:
+        ` is ${formatDuration(rpo)}, but logical.schedule lets ${formatDuration(interval)} pass between two backups and ` +
+        `what was written since the last one is lost with the server. Allowed: at least that interval, or a denser ` +
+        `schedule. Example: '${formatDuration(interval)}'`,
+    });
+    return z.NEVER;
+  }
+  return { ...database, objectives: { rpo, rto: database.objectives.rto } };
+});
+
+export type DatabaseConfig = z.output<typeof databaseSchema>;

@@ -1,0 +1,43 @@
+/**
+ * Every physical name, in one place. Explicit names turn references between stacks and regions into literals, so
+ * that the recovery region never has to ask the lost one for anything.
+ */
+
+export interface SystemName {
+  /** `name` of pgdr.config.ts; prefixes everything so that two systems can share an account. */
+  readonly system: string;
+}
+
+export const platformStackName = (system: string, region: string): string => `${system}-platform-${region}`;
+export const databaseStackName = (system: string, database: string, region: string): string =>
+  `${system}-${database}-${region}`;
+
+/** Bucket names are global: the account (a token at synthesis) keeps them apart. */
+export const backupBucketName = (system: string, account: string, region: string): string =>
+  `${system}-pgdr-backups-${account}-${region}`;
+export const accessLogBucketName = (system: string, account: string, region: string): string =>
+  `${system}-pgdr-access-logs-${account}-${region}`;
+
+export const keyAlias = (system: string): string => `alias/${system}-pgdr`;
+export const clusterName = (system: string): string => `${system}-pgdr`;
+export const taskFamily = (system: string, major: number | '*'): string => `${system}-pgdr-pg${major}`;
+export const taskLogGroup = (system: string): string => `/${system}/pgdr/tasks`;
+export const workflowLogGroup = (system: string, workflow: string): string =>
+  `/aws/vendedlogs/states/${system}-${workflow}`;
+export const functionName = (system: string, name: string): string => `${system}-${name}`;
+export const stateMachineName = (system: string, workflow: string): string => `${system}-${workflow}`;
+export const outcomeTopicName = (system: string): string => `${system}-outcomes`;
+export const scheduleGroupName = (system: string): string => `${system}-pgdr`;
+export const scheduleName = (system: string, database: string, workflow: string): string =>
+  `${system}-${database}-${workflow}`;
+export const scheduleDeadLetterQueueName = (system: string): string => `${system}-schedule-dead-letters`;
+export const settingsParameterName = (system: string, database: string): string => `/${system}/databases/${database}`;
+/** Role names are global in an account: the region keeps the two apart. */
+export const taskRoleName = (system: string, database: string, job: 'backup' | 'restore', region: string): string =>
+  `${system}-${database}-${job}-${region}`;
+
+/** The role by which ECS itself pulls a task's image and writes its log. */
+export const executionRoleName = (system: string, region: string): string => `${system}-pgdr-execution-${region}`;
+/** The role by which EventBridge Scheduler starts executions. */
+export const scheduleRoleName = (system: string, region: string): string => `${system}-pgdr-schedules-${region}`;
+export const flowLogGroup = (system: string): string => `/${system}/pgdr/flows`;

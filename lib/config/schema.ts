@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { databaseSchema } from './database-schema.ts';
+import { duration, matching, object, oneOf } from './fields.ts';
+import { networkSchema } from './network-schema.ts';
+
+/** pgdr.config.ts as a whole; docs/configuration.md explains every key. Every default is the safe one. */
+
+// Names are limited by what AWS makes of them: bucket names (63 characters) and role names (64), see names.ts. The
+// system's name has no dash, so that it ends at the first dash of every name and two systems never mix.
+const systemName = matching(
+  /^[a-z][a-z0-9]{1,15}$/,
+  '2 to 16 lower-case letters and digits, a letter first, no dash',
+  'acme',
+);
+const region = matching(
+  /^(?!cn-|us-gov-|us-iso)[a-z]{2}(-[a-z]+)+-\d$/,
+  'a region of the commercial AWS partition',
+  'eu-north-1',
+);
+const secretName = matching(
+  /^(?!arn:)[A-Za-z0-9/_+=.@-]{1,200}$/,
+  'the name of a Secrets Manager secret (letters, digits, /_+=.@-), not its ARN and never its value',
+  'pgdr/slack',
+);
+const tagText = matching(/^[^\n]{0,256}$/, 'text of up to 256 characters', 'platform-team');
+
+const wholeDays = duration('1 day', '36500 days', '30 days').refine((seconds) => seconds % 86_400 === 0, {
+  error: (issue) => ` is ${issue.input} seconds. Allowed: whole days. Example: '30 days'`,
+});
+
+const lock = object({
+  mode: oneOf(['GOVERNANCE', 'COMPLIANCE'], 'GOVERNANCE').default('GOVERNANCE'),
+  duration: wholeDays.default(30 * 86_400),
+});
+
+const expiry = 'nothing expires yet, every backup is kept; the lock of all backups is set by retention.lock';
+
+export const configSchema = object({
+  name: systemName,
+  regions: object({ primary: region, recovery: region }),
+  network: networkSchema.prefault({}),
+  databases: z.array(databaseSchema, {
+    error: (issue) =>
+      ` is ${JSON.stringify(issue.input)}. Allowed: a list of databases. Example: [{ name: 'orders', … }]`,
+  }),
+  retention: object(
+    { lock: lock.prefault({}) },
+    { daily: expiry, monthly: expiry, pitr: 'WAL is not archived' },
+  ).prefault({}),
+  notifications: object({ slackWebhookSecret: secretName.optional() }).prefault({}),
+  tags: z.record(z.string(), tagText).default({}),
+}).superRefine((config, context) => {
+  if (config.regions.primary === config.regions.recovery) {
+    context.addIssue({
+      code: 'custom',
+      path: ['regions', 'recovery'],
+      message: ` is '${config.regions.recovery}', the primary region. Allowed: another region, or its loss takes both. Example: 'us-east-1'`,
+    });
+  }
+  for (const [i, { name }] of config.databases.entries()) {
+    if (config.databases.findIndex((other) => other.name === name) === i) continue;
+    context.addIssue({
+      code: 'custom',
+      path: ['databases', i, 'name'],
+      message: ` is '${name}', which another database has. Allowed: a name of its own. Example: '${name}-2'`,
+    });
+  }
+});
+
+/** What an operator writes. */
+export type ConfigInput = z.input<typeof configSchema>;
+/** What the program gets: defaults filled in, durations in seconds. */
+export type Config = z.output<typeof configSchema>;
+
+/** Gives pgdr.config.ts its types; the values are checked when it is loaded. */
+export const defineConfig = (config: ConfigInput): ConfigInput => config;
+
+/** A configuration that cannot be used. `problems` has one sentence for each value at fault. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(summary: string, problems: readonly string[] = []) {
+    super([summary, ...problems.map((problem) => `  - ${problem}`)].join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/** Throws {@link ConfigError} with every problem at once. */
+export function parseConfig(value: unknown): Config {
+  const result = configSchema.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues.flatMap((issue) => {
+    const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
+    // Unknown keys come as one issue of their object, with a line for each.
+    return issue.message
+      .split('\n')
+      .map((line) => `${path}${line}`.replace(/^\./, '').replace(/^ /, 'the configuration '));
+  });
+  throw new ConfigError(
+    `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`,
+    problems,
+  );
+}

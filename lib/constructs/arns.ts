@@ -1,0 +1,72 @@
+import { ArnFormat, Aws, Stack } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { backupBucketName, keyAlias, stateMachineName, taskRoleName } from '../config/names.ts';
+
+/**
+ * ARNs from names. Stacks find each other by these literals and never by exports, so that a database comes or goes
+ * without touching the platform, and no region asks another for anything.
+ */
+
+const arn = (scope: Construct, service: string, resource: string, name: string, arnFormat?: ArnFormat): string =>
+  Stack.of(scope).formatArn({ service, resource, resourceName: name, arnFormat });
+
+export const stateMachineArn = (scope: Construct, system: string, workflow: string): string =>
+  arn(scope, 'states', 'stateMachine', stateMachineName(system, workflow), ArnFormat.COLON_RESOURCE_NAME);
+
+export const roleArn = (scope: Construct, name: string): string =>
+  Stack.of(scope).formatArn({ service: 'iam', region: '', resource: 'role', resourceName: name });
+
+export const taskRoleArn = (scope: Construct, system: string, database: string, job: 'backup' | 'restore'): string =>
+  roleArn(scope, taskRoleName(system, database, job, Stack.of(scope).region));
+
+export const bucketName = (scope: Construct, system: string): string =>
+  backupBucketName(system, Aws.ACCOUNT_ID, Stack.of(scope).region);
+
+/** The bucket, or with a key what lies under that key. */
+export const bucketArn = (scope: Construct, system: string, key?: string): string =>
+  Stack.of(scope).formatArn({
+    service: 's3',
+    region: '',
+    account: '',
+    resource: bucketName(scope, system),
+    resourceName: key,
+  });
+
+/** A secret's ARN ends in six characters that Secrets Manager makes up. */
+export const secretArn = (scope: Construct, name: string): string =>
+  arn(scope, 'secretsmanager', 'secret', `${name}-??????`, ArnFormat.COLON_RESOURCE_NAME);
+
+export const topicArn = (scope: Construct, name: string): string =>
+  Stack.of(scope).formatArn({ service: 'sns', resource: name });
+
+export const queueArn = (scope: Construct, name: string): string =>
+  Stack.of(scope).formatArn({ service: 'sqs', resource: name });
+
+export const parameterArn = (scope: Construct, name: string): string =>
+  arn(scope, 'ssm', 'parameter', name.replace(/^\//, ''));
+
+export const clusterArn = (scope: Construct, name: string): string => arn(scope, 'ecs', 'cluster', name);
+
+export const taskArn = (scope: Construct, cluster: string): string => arn(scope, 'ecs', 'task', `${cluster}/*`);
+
+export const taskDefinitionArn = (scope: Construct, familyAndRevision: string): string =>
+  arn(scope, 'ecs', 'task-definition', familyAndRevision);
+
+export const scheduleGroupArn = (scope: Construct, name: string): string =>
+  arn(scope, 'scheduler', 'schedule-group', name);
+
+/**
+ * The system's key, where only its alias is known: a policy cannot name an alias as its resource, but it can ask that
+ * the key has it, and that the request comes through S3.
+ */
+export function keyByAlias(scope: Construct, system: string) {
+  const stack = Stack.of(scope);
+  return {
+    resource: arn(scope, 'kms', 'key', '*'),
+    conditions: {
+      'ForAnyValue:StringEquals': { 'kms:ResourceAliases': keyAlias(system) },
+      StringEquals: { 'kms:ViaService': `s3.${stack.region}.${stack.urlSuffix}` },
+    },
+    wildcard: 'The key is known by its alias, which the condition demands.',
+  };
+}

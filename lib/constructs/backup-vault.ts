@@ -1,0 +1,63 @@
+import { Aws, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Key } from 'aws-cdk-lib/aws-kms';
+import { BlockPublicAccess, Bucket, BucketEncryption, ObjectLockRetention, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+import { accessLogBucketName, keyAlias } from '../config/names.ts';
+import type { Config } from '../config/schema.ts';
+import { bucketName } from './arns.ts';
+import { acknowledge } from './permissions.ts';
+
+export interface BackupVaultProps {
+  readonly system: string;
+  readonly lock: Config['retention']['lock'];
+}
+
+/** The bucket that backups are written to once, its key, and the log of who touched it. All outlive their stack. */
+export class BackupVault extends Construct {
+  readonly key: Key;
+  readonly bucket: Bucket;
+
+  constructor(scope: Construct, id: string, { system, lock }: BackupVaultProps) {
+    super(scope, id);
+    this.key = new Key(this, 'Key', {
+      alias: keyAlias(system),
+      description: `Backups and messages of ${system}`,
+      enableKeyRotation: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    const common = {
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      removalPolicy: RemovalPolicy.RETAIN,
+    };
+    const accessLogs = new Bucket(this, 'AccessLogs', {
+      ...common,
+      bucketName: accessLogBucketName(system, Aws.ACCOUNT_ID, Stack.of(this).region),
+      // The S3 logging service writes with S3's own encryption only.
+      encryption: BucketEncryption.S3_MANAGED,
+      lifecycleRules: [{ id: 'expire', expiration: Duration.days(365) }],
+    });
+    acknowledge(accessLogs, 'AwsSolutions-S1', 'This is the bucket of access logs; logging itself would never end.');
+    const retention = Duration.seconds(lock.duration);
+    this.bucket = new Bucket(this, 'Bucket', {
+      ...common,
+      bucketName: bucketName(this, system),
+      versioned: true,
+      objectLockEnabled: true,
+      objectLockDefaultRetention:
+        lock.mode === 'COMPLIANCE'
+          ? ObjectLockRetention.compliance(retention)
+          : ObjectLockRetention.governance(retention),
+      encryption: BucketEncryption.KMS,
+      encryptionKey: this.key,
+      // One data key serves many objects: fewer calls to KMS, whose rate would limit large restores.
+      bucketKeyEnabled: true,
+      serverAccessLogsBucket: accessLogs,
+      serverAccessLogsPrefix: 'backups/',
+      // A task that died could not abort its uploads; nothing runs for longer than a day.
+      lifecycleRules: [{ id: 'abort-incomplete-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) }],
+    });
+  }
+}

@@ -1,0 +1,81 @@
+import { Stack } from 'aws-cdk-lib';
+import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Construct } from 'constructs';
+import type { DatabaseConfig } from '../config/database-schema.ts';
+import { taskRoleName } from '../config/names.ts';
+import { databasePrefix, lineagePrefix } from '../core/keys.ts';
+import { bucketArn, keyByAlias, secretArn, stateMachineArn } from './arns.ts';
+import { allow, type Grant, makeRole } from './permissions.ts';
+
+export interface DatabaseRolesProps {
+  readonly system: string;
+  readonly database: DatabaseConfig;
+}
+
+/** What the tasks of one database run as: each may touch this database's secret and objects alone. */
+export class DatabaseRoles extends Construct {
+  readonly backup: Role;
+  readonly restore: Role;
+
+  constructor(scope: Construct, id: string, { system, database }: DatabaseRolesProps) {
+    super(scope, id);
+    const { name, lineage, primary } = database;
+    const prefix = databasePrefix({ system, database: name });
+    const proofs = `${lineagePrefix({ system, database: name, lineage })}proofs/`;
+    const ownObjects = 'Keys are made for each backup; the prefix is this database.';
+    const { region } = Stack.of(this);
+    const tasks = new ServicePrincipal('ecs-tasks.amazonaws.com');
+    const key = (...actions: string[]): Grant => {
+      const { resource, ...rest } = keyByAlias(this, system);
+      return { actions, resources: [resource], ...rest };
+    };
+    /** A token is checked against the machine that gave it out. */
+    const answer = (workflow: string): Grant => ({
+      actions: ['states:SendTaskHeartbeat', 'states:SendTaskSuccess', 'states:SendTaskFailure'],
+      resources: [stateMachineArn(this, system, workflow)],
+    });
+
+    this.backup = makeRole(this, 'Backup', tasks, `Backups of ${name}`, taskRoleName(system, name, 'backup', region));
+    allow(
+      this.backup,
+      { actions: ['secretsmanager:GetSecretValue'], resources: [secretArn(this, primary.secret)] },
+      {
+        // Reading is for a write that met an existing object: equal content is success.
+        actions: ['s3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts', 's3:GetObject'],
+        resources: [bucketArn(this, system, `${prefix}*`)],
+        wildcard: ownObjects,
+      },
+      // Parts of a multipart upload are sealed with a data key that has to be opened again.
+      key('kms:GenerateDataKey', 'kms:Decrypt'),
+      answer('backup-logical'),
+    );
+
+    this.restore = makeRole(
+      this,
+      'Restore',
+      tasks,
+      `Restore tests of ${name}`,
+      taskRoleName(system, name, 'restore', region),
+    );
+    allow(
+      this.restore,
+      {
+        actions: ['s3:GetObject', 's3:GetObjectVersion'],
+        resources: [bucketArn(this, system, `${prefix}*`)],
+        wildcard: ownObjects,
+      },
+      {
+        actions: ['s3:ListBucket'],
+        resources: [bucketArn(this, system)],
+        conditions: { StringLike: { 's3:prefix': `${prefix}*` } },
+      },
+      {
+        actions: ['s3:PutObject'],
+        resources: [bucketArn(this, system, `${proofs}*`)],
+        wildcard: ownObjects,
+      },
+      key('kms:Decrypt', 'kms:GenerateDataKey'),
+      answer('restore-test'),
+    );
+  }
+}

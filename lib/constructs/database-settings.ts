@@ -1,0 +1,57 @@
+import { ParameterTier, StringParameter } from 'aws-cdk-lib/aws-ssm';
+import { Construct } from 'constructs';
+import type { DatabaseConfig } from '../config/database-schema.ts';
+import { settingsParameterName, taskFamily } from '../config/names.ts';
+import type { DatabaseSettings } from '../core/settings.ts';
+import { bucketName } from './arns.ts';
+import type { DatabaseRoles } from './database-roles.ts';
+
+/** How Fargate runs a job, in the spelling of its API: CPU units (1024 a vCPU) and MiB. */
+const taskSettings = (task: DatabaseConfig['logical']['task']): DatabaseSettings['tasks']['backup'] => ({
+  cpu: String(task.vcpu * 1024),
+  memory: String(task.memoryGiB * 1024),
+  storageGiB: task.storageGiB,
+  timeoutSeconds: task.timeout,
+  heartbeatSeconds: task.heartbeatTimeout,
+});
+
+export interface DatabaseSettingsProps {
+  readonly system: string;
+  readonly database: DatabaseConfig;
+  readonly roles: DatabaseRoles;
+}
+
+/** The parameter from which workflows learn of a database; without it there is none in this region. */
+export class DatabaseSettingsParameter extends Construct {
+  constructor(scope: Construct, id: string, { system, database, roles }: DatabaseSettingsProps) {
+    super(scope, id);
+    const { logical, restoreTest } = database;
+    const settings: DatabaseSettings = {
+      schemaVersion: 1,
+      system,
+      database: database.name,
+      lineage: database.lineage,
+      version: database.version,
+      secret: database.primary.secret,
+      bucket: bucketName(this, system),
+      taskDefinition: taskFamily(system, database.version),
+      backupRoleArn: roles.backup.roleArn,
+      restoreRoleArn: roles.restore.roleArn,
+      logical: {
+        ownStreams: logical.ownStreams,
+        concurrency: logical.concurrency,
+        zstdLevel: logical.zstdLevel,
+        lockTimeoutSeconds: logical.lockTimeout,
+        allowSkipped: logical.allowSkipped,
+      },
+      objectives: { rpoSeconds: database.objectives.rpo, rtoSeconds: database.objectives.rto },
+      tasks: { backup: taskSettings(logical.task), restore: taskSettings(restoreTest.task) },
+    };
+    new StringParameter(this, 'Parameter', {
+      parameterName: settingsParameterName(system, database.name),
+      description: `What the workflows of ${system} know of ${database.name}`,
+      stringValue: JSON.stringify(settings),
+      tier: ParameterTier.STANDARD,
+    });
+  }
+}

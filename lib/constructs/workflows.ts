@@ -1,0 +1,172 @@
+import { Duration, Stack } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { clusterName, executionRoleName, settingsParameterName, taskFamily } from '../config/names.ts';
+import { clusterArn, parameterArn, roleArn, taskArn, taskDefinitionArn, taskRoleArn } from './arns.ts';
+import type { BackupVault } from './backup-vault.ts';
+import type { Network } from './network.ts';
+import type { OutcomeTopic } from './outcome-topic.ts';
+import type { Grant } from './permissions.ts';
+import { WorkerFunction } from './worker-function.ts';
+import { Workflow } from './workflow.ts';
+
+export const workflowNames = ['backup-logical', 'restore-test'] as const;
+
+export interface WorkflowsProps {
+  readonly system: string;
+  readonly vault: BackupVault;
+  readonly network: Network;
+  readonly outcomes: OutcomeTopic;
+}
+
+/** The state machines that all databases share, and the functions that they call. */
+export class Workflows extends Construct {
+  constructor(scope: Construct, id: string, { system, vault, network, outcomes }: WorkflowsProps) {
+    super(scope, id);
+    const functions = this.makeFunctions(system, vault);
+    const arnOf = (name: keyof typeof functions) => functions[name].function.functionArn;
+    const substitutions = {
+      System: system,
+      Cluster: clusterName(system),
+      SubnetIds: network.subnetIds.join(','),
+      SecurityGroup: network.securityGroupId,
+      AssignPublicIp: network.assignPublicIp ? 'ENABLED' : 'DISABLED',
+      Topic: outcomes.topic.topicArn,
+      RecordOutcome: arnOf('recordOutcome'),
+    };
+    const invoke = (...names: (keyof typeof functions)[]): Grant => ({
+      actions: ['lambda:InvokeFunction'],
+      resources: names.map(arnOf),
+    });
+    new Workflow(this, 'BackupLogical', {
+      system,
+      name: 'backup-logical',
+      substitutions: {
+        ...substitutions,
+        PlanVerification: arnOf('planVerification'),
+        VerifyObjects: arnOf('verifyObjects'),
+        ConfirmVerification: arnOf('confirmVerification'),
+      },
+      grants: [
+        ...this.readSettings(system),
+        ...this.runTasks(system, 'backup'),
+        invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
+        ...outcomes.publish,
+      ],
+    });
+    new Workflow(this, 'RestoreTest', {
+      system,
+      name: 'restore-test',
+      substitutions,
+      grants: [
+        ...this.readSettings(system),
+        ...this.runTasks(system, 'restore'),
+        invoke('recordOutcome'),
+        ...outcomes.publish,
+      ],
+    });
+  }
+
+  private makeFunctions(system: string, { bucket, key }: BackupVault) {
+    const everyBackup = 'Verifies the backups of every database of the system.';
+    const read: Grant[] = [
+      {
+        actions: ['s3:GetObject', 's3:GetObjectVersion'],
+        resources: [bucket.arnForObjects('*')],
+        wildcard: everyBackup,
+      },
+      // Without it S3 answers 403 for an object that is missing, and a deletion would pass for a permission problem.
+      { actions: ['s3:ListBucket', 's3:ListBucketVersions'], resources: [bucket.bucketArn] },
+    ];
+    const decrypt: Grant = { actions: ['kms:Decrypt'], resources: [key.keyArn] };
+    return {
+      planVerification: new WorkerFunction(this, 'PlanVerification', {
+        system,
+        name: 'plan-verification',
+        description: 'Cuts the objects of a backup into batches to verify',
+        timeout: Duration.minutes(2),
+        memorySize: 512,
+        grants: [...read, decrypt],
+      }),
+      verifyObjects: new WorkerFunction(this, 'VerifyObjects', {
+        system,
+        name: 'verify-objects',
+        description: 'Reads stored objects again and compares their hashes',
+        timeout: Duration.minutes(15),
+        memorySize: 1769,
+        grants: [...read, decrypt],
+      }),
+      confirmVerification: new WorkerFunction(this, 'ConfirmVerification', {
+        system,
+        name: 'confirm-verification',
+        description: 'Writes down that a backup is verified',
+        timeout: Duration.minutes(2),
+        memorySize: 512,
+        grants: [
+          ...read,
+          {
+            actions: ['s3:PutObject'],
+            resources: [bucket.arnForObjects('*/verification.json')],
+            wildcard: everyBackup,
+          },
+          { actions: ['kms:Decrypt', 'kms:GenerateDataKey'], resources: [key.keyArn] },
+        ],
+      }),
+      recordOutcome: new WorkerFunction(this, 'RecordOutcome', {
+        system,
+        name: 'record-outcome',
+        description: 'Publishes the metrics of an execution and words its outcome',
+        timeout: Duration.minutes(1),
+        memorySize: 256,
+        grants: [],
+      }),
+    };
+  }
+
+  private readSettings(system: string): Grant[] {
+    return [
+      {
+        actions: ['ssm:GetParameter'],
+        resources: [parameterArn(this, settingsParameterName(system, '*'))],
+        wildcard: 'Serves every database of the system; a database is added without touching the platform.',
+      },
+    ];
+  }
+
+  private runTasks(system: string, job: 'backup' | 'restore'): Grant[] {
+    const cluster = clusterName(system);
+    const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn(this, cluster) } };
+    const { region } = Stack.of(this);
+    return [
+      {
+        actions: ['ecs:RunTask'],
+        resources: [taskDefinitionArn(this, `${taskFamily(system, '*')}:*`)],
+        conditions: inCluster,
+        wildcard: 'Majors of PostgreSQL come and go with databases; a deployment makes a new revision.',
+      },
+      {
+        actions: ['ecs:TagResource'],
+        resources: [taskArn(this, cluster)],
+        conditions: { StringEquals: { 'ecs:CreateAction': 'RunTask' } },
+        wildcard: 'A task has no name before it runs; the condition allows tags at its start alone.',
+      },
+      {
+        actions: ['ecs:StopTask'],
+        resources: [taskArn(this, cluster)],
+        conditions: inCluster,
+        wildcard: 'A task has no name before it runs.',
+      },
+      {
+        actions: ['ecs:ListTasks'],
+        resources: ['*'],
+        conditions: inCluster,
+        wildcard: 'The API has no resource but container instances; the condition names the cluster.',
+      },
+      {
+        actions: ['iam:PassRole'],
+        resources: [taskRoleArn(this, system, '*', job), roleArn(this, executionRoleName(system, region))],
+        conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
+        wildcard: `The ${job} role of every database of the system, to tasks alone.`,
+      },
+    ];
+  }
+}

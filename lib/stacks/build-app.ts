@@ -1,0 +1,29 @@
+import { App, Tags, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import cdk from '../../cdk.json' with { type: 'json' };
+import type { Config } from '../config/schema.ts';
+import { DatabaseStack } from './database-stack.ts';
+import { PlatformStack } from './platform-stack.ts';
+
+export interface BuildOptions {
+  /** Where the cloud assembly is written; `cdk` says it in the environment. */
+  readonly outdir?: string;
+  readonly context?: Readonly<Record<string, unknown>>;
+}
+
+/** The whole app: for each region a platform stack, and a stack for each database. No account is asked for. */
+export function buildApp(config: Config, options: BuildOptions = {}): App {
+  // The context of cdk.json holds the library's feature flags, for a synthesis that is not started by `cdk` too.
+  const context = { ...cdk.context, ...options.context };
+  const app = new App({ outdir: options.outdir, context, analyticsReporting: false });
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));
+  Tags.of(app).add('pgdr:system', config.name);
+  for (const [key, value] of Object.entries(config.tags)) Tags.of(app).add(key, value);
+  for (const role of ['primary', 'recovery'] as const) {
+    const platform = new PlatformStack(app, { config, role });
+    for (const database of config.databases) {
+      new DatabaseStack(app, { config, role, database }).addStackDependency(platform);
+    }
+  }
+  return app;
+}

@@ -1,0 +1,43 @@
+import { Stack, Tags } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import type { DatabaseConfig } from '../config/database-schema.ts';
+import { databaseStackName } from '../config/names.ts';
+import { DatabaseRoles } from '../constructs/database-roles.ts';
+import { DatabaseSchedule } from '../constructs/database-schedule.ts';
+import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
+import { type RegionProps, regionOf } from './platform-stack.ts';
+
+export interface DatabaseStackProps extends RegionProps {
+  readonly database: DatabaseConfig;
+}
+
+/** What AWS makes for each database and region: settings, the roles of its tasks, its schedules. */
+export class DatabaseStack extends Stack {
+  constructor(scope: Construct, props: DatabaseStackProps) {
+    const { config, role, database } = props;
+    const region = regionOf(props);
+    const system = config.name;
+    super(scope, databaseStackName(system, database.name, region), {
+      env: { region },
+      description: `pgdr of ${system}: ${database.name} (${database.engine} ${database.version}) in the ${role} region`,
+    });
+    Tags.of(this).add('pgdr:database', database.name);
+
+    const roles = new DatabaseRoles(this, 'Roles', { system, database });
+    new DatabaseSettingsParameter(this, 'Settings', { system, database, roles });
+    // Both regions hold the same schedules; those of the region that holds the writer are on. Failover will switch
+    // them, until then the writer is in the primary region.
+    const enabled = role === 'primary';
+    const common = { system, database: database.name, enabled };
+    new DatabaseSchedule(this, 'BackupLogical', {
+      ...common,
+      workflow: 'backup-logical',
+      expression: database.logical.schedule.expression,
+    });
+    new DatabaseSchedule(this, 'RestoreTest', {
+      ...common,
+      workflow: 'restore-test',
+      expression: database.restoreTest.schedule.expression,
+    });
+  }
+}

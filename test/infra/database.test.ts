@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest';
+import { parseSettings } from '../../lib/core/settings.ts';
+import { flat, type Loose, statements, synthesize } from './assembly.ts';
+
+const secret = (name: string) => ({ secret: `${name}/primary` });
+const assembly = synthesize({
+  databases: [
+    { name: 'orders', version: 17, primary: secret('orders') },
+    {
+      name: 'ledger',
+      version: 15,
+      engine: 'rds',
+      primary: secret('ledger'),
+      lineage: 'after-split',
+      objectives: { rpo: '2 hours', rto: '90 minutes' },
+      logical: {
+        schedule: 'cron(0 * * * ? *)',
+        ownStreams: 2,
+        concurrency: 4,
+        zstdLevel: 5,
+        lockTimeout: '10 seconds',
+        allowSkipped: ['row-security'],
+        task: { vcpu: 8, memoryGiB: 32, storageGiB: 30, timeout: '1 day', heartbeatTimeout: '45 seconds' },
+      },
+      restoreTest: { schedule: 'rate(2 days)', task: { storageGiB: 200 } },
+    },
+  ],
+});
+
+const settingsOf = (stack: string): Loose => {
+  const [parameter] = assembly.resources(stack, 'AWS::SSM::Parameter');
+  return JSON.parse(flat(parameter.Properties.Value));
+};
+
+describe('settings', () => {
+  test('lie where workflows look for them and are what tasks accept', () => {
+    const stack = 'acme-orders-us-east-1';
+    expect(assembly.resources(stack, 'AWS::SSM::Parameter')[0].Properties.Name).toBe('/acme/databases/orders');
+    expect(parseSettings(settingsOf(stack))).toMatchObject({
+      system: 'acme',
+      database: 'orders',
+      lineage: 'main',
+      version: 17,
+      secret: 'orders/primary',
+      bucket: 'acme-pgdr-backups-<AWS::AccountId>-us-east-1',
+      taskDefinition: 'acme-pgdr-pg17',
+      objectives: { rpoSeconds: 86_400, rtoSeconds: 14_400 },
+    });
+  });
+
+  test('carry all that the configuration says', () => {
+    expect(settingsOf('acme-ledger-eu-north-1')).toMatchObject({
+      lineage: 'after-split',
+      taskDefinition: 'acme-pgdr-pg15',
+      logical: { ownStreams: 2, concurrency: 4, zstdLevel: 5, lockTimeoutSeconds: 10, allowSkipped: ['row-security'] },
+      objectives: { rpoSeconds: 7200, rtoSeconds: 5400 },
+      tasks: {
+        backup: { cpu: '8192', memory: '32768', storageGiB: 30, timeoutSeconds: 86_400, heartbeatSeconds: 45 },
+        restore: { cpu: '4096', memory: '8192', storageGiB: 200, timeoutSeconds: 21_600, heartbeatSeconds: 300 },
+      },
+    });
+  });
+});
+
+describe('schedules', () => {
+  const schedules = (stack: string): Loose[] =>
+    assembly.resources(stack, 'AWS::Scheduler::Schedule').map(({ Properties }) => Properties);
+
+  test('start the workflows of the database, at their times, and keep what could not be started', () => {
+    const [backup, restore] = schedules('acme-ledger-eu-north-1');
+    expect(backup).toMatchObject({
+      Name: 'acme-ledger-backup-logical',
+      GroupName: 'acme-pgdr',
+      ScheduleExpression: 'cron(0 * * * ? *)',
+      ScheduleExpressionTimezone: 'UTC',
+      FlexibleTimeWindow: { Mode: 'OFF' },
+      Target: {
+        Input: '{"database":"ledger"}',
+        RetryPolicy: { MaximumEventAgeInSeconds: 21_600, MaximumRetryAttempts: 30 },
+      },
+    });
+    expect(restore).toMatchObject({ Name: 'acme-ledger-restore-test', ScheduleExpression: 'rate(2 days)' });
+    const { Arn, RoleArn, DeadLetterConfig } = backup.Target;
+    expect([Arn, RoleArn, DeadLetterConfig.Arn].map(flat)).toEqual([
+      'arn:aws:states:eu-north-1:<AWS::AccountId>:stateMachine:acme-backup-logical',
+      'arn:aws:iam::<AWS::AccountId>:role/acme-pgdr-schedules-eu-north-1',
+      'arn:aws:sqs:eu-north-1:<AWS::AccountId>:acme-schedule-dead-letters',
+    ]);
+  });
+
+  test('are on in the primary region alone', () => {
+    for (const database of ['orders', 'ledger']) {
+      expect(schedules(`acme-${database}-eu-north-1`).map(({ State }) => State)).toEqual(['ENABLED', 'ENABLED']);
+      expect(schedules(`acme-${database}-us-east-1`).map(({ State }) => State)).toEqual(['DISABLED', 'DISABLED']);
+    }
+  });
+});
+
+describe('roles of tasks', () => {
+  const allowed = statements(assembly.template('acme-orders-eu-north-1'));
+  const of = (policy: string) =>
+    Object.fromEntries(
+      allowed
+        .filter((statement) => statement.policy.startsWith(policy))
+        .flatMap(({ actions, resources, condition }) =>
+          actions.map((action) => [action, [...resources, ...(condition ? [condition] : [])]]),
+        ),
+    );
+  const bucket = 'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1';
+  const key = [
+    'arn:aws:kms:eu-north-1:<AWS::AccountId>:key/*',
+    {
+      'ForAnyValue:StringEquals': { 'kms:ResourceAliases': 'alias/acme-pgdr' },
+      StringEquals: { 'kms:ViaService': expect.anything() },
+    },
+  ];
+  const machine = (name: string) => [`arn:aws:states:eu-north-1:<AWS::AccountId>:stateMachine:acme-${name}`];
+
+  test('let a backup read its secret and write its objects, and nothing of others', () => {
+    const objects = [`${bucket}/acme/orders/*`];
+    expect(of('RolesBackup')).toEqual({
+      'secretsmanager:GetSecretValue': [
+        'arn:aws:secretsmanager:eu-north-1:<AWS::AccountId>:secret:orders/primary-??????',
+      ],
+      's3:PutObject': objects,
+      's3:AbortMultipartUpload': objects,
+      's3:ListMultipartUploadParts': objects,
+      's3:GetObject': objects,
+      'kms:GenerateDataKey': key,
+      'kms:Decrypt': key,
+      'states:SendTaskHeartbeat': machine('backup-logical'),
+      'states:SendTaskSuccess': machine('backup-logical'),
+      'states:SendTaskFailure': machine('backup-logical'),
+    });
+  });
+
+  test('let a restore read objects and write proofs, and never read the secret', () => {
+    expect(of('RolesRestore')).toEqual({
+      's3:GetObject': [`${bucket}/acme/orders/*`],
+      's3:GetObjectVersion': [`${bucket}/acme/orders/*`],
+      's3:ListBucket': [bucket, { StringLike: { 's3:prefix': 'acme/orders/*' } }],
+      's3:PutObject': [`${bucket}/acme/orders/main/proofs/*`],
+      'kms:GenerateDataKey': key,
+      'kms:Decrypt': key,
+      'states:SendTaskHeartbeat': machine('restore-test'),
+      'states:SendTaskSuccess': machine('restore-test'),
+      'states:SendTaskFailure': machine('restore-test'),
+    });
+  });
+
+  test('have the names by which state machines may pass them', () => {
+    const names = assembly
+      .resources('acme-orders-eu-north-1', 'AWS::IAM::Role')
+      .map(({ Properties }) => Properties.RoleName);
+    expect(names).toEqual(['acme-orders-backup-eu-north-1', 'acme-orders-restore-eu-north-1']);
+  });
+});

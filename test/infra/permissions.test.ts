@@ -1,0 +1,99 @@
+import { Stack } from 'aws-cdk-lib';
+import { AnyPrincipal } from 'aws-cdk-lib/aws-iam';
+import { CfnBucket } from 'aws-cdk-lib/aws-s3';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { expect, test } from 'vitest';
+import { parseConfig } from '../../lib/config/schema.ts';
+import { allow, makeRole } from '../../lib/constructs/permissions.ts';
+import { buildApp } from '../../lib/stacks/build-app.ts';
+import { type Loose, sample, statements, synthesize, temporaryFolder } from './assembly.ts';
+
+const assembly = synthesize();
+const platform = assembly.template('acme-platform-eu-north-1');
+const database = assembly.template('acme-orders-eu-north-1');
+
+/** Every `*` in a resource that any identity may act on. A new one needs a reason here and beside its grant. */
+const wildcards: Record<string, string> = {
+  '*': 'APIs without resources: the registry token, ListTasks (with the cluster as a condition), log delivery, X-Ray',
+  'arn:aws:ssm:eu-north-1:<AWS::AccountId>:parameter/acme/databases/*': 'workflows serve every database',
+  'arn:aws:ecs:eu-north-1:<AWS::AccountId>:task-definition/acme-pgdr-pg*:*': 'majors and revisions come and go',
+  'arn:aws:ecs:eu-north-1:<AWS::AccountId>:task/acme-pgdr/*': 'tasks have no name before they run',
+  'arn:aws:iam::<AWS::AccountId>:role/acme-*-backup-eu-north-1': 'the backup role of every database',
+  'arn:aws:iam::<AWS::AccountId>:role/acme-*-restore-eu-north-1': 'the restore role of every database',
+  '<bucket>/*': 'verification reads the backups of every database',
+  '<bucket>/*/verification.json': 'verification is written down beside each backup',
+  'arn:aws:kms:eu-north-1:<AWS::AccountId>:key/*': 'the key is known by its alias, a condition',
+  'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/acme/orders/*': 'objects of one database',
+  'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/acme/orders/main/proofs/*': 'proofs of one database',
+};
+
+test('wildcards in resources are the known ones', () => {
+  const found = [...statements(platform), ...statements(database)]
+    .flatMap(({ resources }) => resources)
+    .filter((resource) => resource.includes('*'))
+    .map((resource) => resource.replace(/<VaultBucket\w+\.Arn>/, '<bucket>'));
+  expect([...new Set(found)].sort()).toEqual(Object.keys(wildcards).sort());
+});
+
+test('an unconditional "*" is only where the API has no resource', () => {
+  const actions = [...statements(platform), ...statements(database)]
+    .filter(({ resources, condition }) => resources.includes('*') && !condition)
+    .flatMap(({ actions }) => actions);
+  expect(actions.filter((action) => !/^(logs|xray):/.test(action))).toEqual(['ecr:GetAuthorizationToken']);
+  const ownLogs = actions.filter((action) => action.startsWith('logs:'));
+  expect(ownLogs.every((action) => /LogDeliver|DescribeLogGroups|ResourcePolic/.test(action))).toBe(true);
+});
+
+test('no action has a wildcard, nobody deletes objects or lifts their lock', () => {
+  for (const { actions } of [...statements(platform), ...statements(database)]) {
+    for (const action of actions) {
+      expect(action).not.toContain('*');
+      expect(action).not.toMatch(/^s3:(Delete|Bypass|PutObjectRetention|PutObjectLegalHold|PutBucket)/);
+    }
+  }
+});
+
+test('roles of tasks are passed to tasks alone', () => {
+  const passes = statements(platform).filter(({ actions }) => actions.includes('iam:PassRole'));
+  expect(passes).toHaveLength(2);
+  for (const { condition } of passes) {
+    expect(condition).toEqual({ StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } });
+  }
+});
+
+test('schedules alone wear the schedule role, and only those of the group', () => {
+  const role = Object.values<Loose>(platform.Resources).find(
+    ({ Properties }) => Properties?.RoleName === 'acme-pgdr-schedules-eu-north-1',
+  );
+  const [trust] = role.Properties.AssumeRolePolicyDocument.Statement;
+  expect(trust.Principal).toEqual({ Service: 'scheduler.amazonaws.com' });
+  expect(Object.keys(trust.Condition)).toEqual(['StringEquals', 'ArnEquals']);
+});
+
+test('cdk-nag finds nothing', () => {
+  expect(new AwsSolutionsChecks(assembly.app).validateScope(assembly.app)).toEqual({ success: true, violations: [] });
+});
+
+test('cdk-nag is on: a finding ends synthesis', () => {
+  const before = process.exitCode;
+  const app = buildApp(parseConfig(sample), {
+    outdir: temporaryFolder(),
+    context: { 'aws:cdk:bundling-stacks': [] },
+  });
+  new CfnBucket(app.node.findChild('acme-platform-eu-north-1'), 'Careless');
+  let failure: unknown;
+  try {
+    app.synth();
+  } catch (error) {
+    failure = error;
+  }
+  const code = process.exitCode;
+  process.exitCode = before;
+  expect({ failed: failure !== undefined || code === 1 }).toEqual({ failed: true });
+});
+
+test('a grant with a wildcard and no reason is refused', () => {
+  const role = makeRole(new Stack(), 'Role', new AnyPrincipal(), 'a test');
+  expect(() => allow(role, { actions: ['s3:GetObject'], resources: ['arn:aws:s3:::b/*'] })).toThrow(/no reason/);
+  expect(() => allow(role, { actions: ['s3:*'], resources: ['arn:aws:s3:::b'] })).toThrow(/name the actions/);
+});

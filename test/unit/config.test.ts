@@ -1,0 +1,288 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { formatDuration, parseDuration } from '../../lib/config/duration.ts';
+import * as names from '../../lib/config/names.ts';
+import { longestInterval } from '../../lib/config/schedule.ts';
+import { ConfigError, type ConfigInput, defineConfig, parseConfig } from '../../lib/config/schema.ts';
+
+const minimal = defineConfig({
+  name: 'acme',
+  regions: { primary: 'eu-north-1', recovery: 'us-east-1' },
+  databases: [{ name: 'orders', version: 17, primary: { secret: 'orders/primary' } }],
+});
+
+/** The minimal configuration with its database changed; typed loosely, as a file written by hand is. */
+const withDatabase = (changes: object) => ({ ...minimal, databases: [{ ...minimal.databases[0], ...changes }] });
+
+function problemsOf(config: unknown): readonly string[] {
+  try {
+    parseConfig(config);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('durations', () => {
+  test.each([
+    ['1 second', 1],
+    ['90 seconds', 90],
+    ['1 hour', 3600],
+    ['2 weeks', 1_209_600],
+    ['30 days', 2_592_000],
+    ['7 years', 7 * 365 * 86_400],
+  ])('%s', (text, seconds) => expect(parseDuration(text)).toBe(seconds));
+
+  test.each(['', '1', 'day', '0 days', '-1 days', '1.5 hours', '1  hour', '1 month', '1h', ' 1 hour', '1 Hour'])(
+    'refuses "%s"',
+    (text) => expect(parseDuration(text)).toBeUndefined(),
+  );
+
+  test('formatting and parsing are inverse', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10 ** 9 }), (seconds) => {
+        expect(parseDuration(formatDuration(seconds))).toBe(seconds);
+      }),
+    );
+  });
+});
+
+describe('schedules', () => {
+  const hour = 3600;
+  test.each([
+    ['cron(0 2 * * ? *)', 24 * hour],
+    ['cron(0 * * * ? *)', hour],
+    ['cron(0/15 * * * ? *)', hour / 4],
+    ['cron(0 2,14 * * ? *)', 12 * hour],
+    ['cron(0 3 ? * SUN *)', 7 * 24 * hour],
+    ['cron(0 3 ? * 1 *)', 7 * 24 * hour],
+    ['cron(0 3 ? * MON-FRI *)', 3 * 24 * hour],
+    ['cron(0 3 ? * 2-6 *)', 3 * 24 * hour],
+    ['cron(0 3 1 * ? *)', 31 * 24 * hour],
+    ['cron(0 3 L * ? *)', 31 * 24 * hour],
+    ['cron(0 3 ? * SUN#1 *)', 35 * 24 * hour],
+    ['cron(* 9-17 ? * MON-FRI *)', 2 * 24 * hour + 15 * hour + 60],
+    ['cron(0 3 1 1 ? *)', 366 * 24 * hour],
+    ['rate(1 hour)', hour],
+    ['rate(90 minutes)', 1.5 * hour],
+    ['rate(2 days)', 48 * hour],
+  ])('%s runs at least every %d s', (expression, seconds) => expect(longestInterval(expression)).toBe(seconds));
+
+  test.each([
+    ['0 2 * * *', /neither/],
+    ['at(2026-01-01T00:00:00)', /neither/],
+    ['cron(0 2 * * *)', /5 fields/],
+    ['cron(0 2 * * * *)', /exactly one/],
+    ['cron(0 2 ? * ? *)', /exactly one/],
+    ['cron(61 2 * * ? *)', /61|minute/i],
+    ['cron(0 2 * * ? 2020)', /one day or never/],
+    ['rate(1 hours)', /singular/],
+    ['rate(2 hour)', /singular/],
+    ['rate(0 hours)', /at least 1/],
+  ])('%s is refused', (expression, reason) => expect(() => longestInterval(expression)).toThrow(reason));
+});
+
+describe('defaults', () => {
+  test('are the documented ones', () => {
+    expect(parseConfig(minimal)).toEqual({
+      ...minimal,
+      network: {
+        primary: { kind: 'made', cidr: '10.90.0.0/22' },
+        recovery: { kind: 'made', cidr: '10.90.4.0/22' },
+        databasePorts: [5432],
+      },
+      databases: [
+        {
+          name: 'orders',
+          engine: 'postgres',
+          version: 17,
+          primary: { secret: 'orders/primary' },
+          lineage: 'main',
+          objectives: { rpo: 86_400, rto: 14_400 },
+          logical: {
+            schedule: { expression: 'cron(0 2 * * ? *)', longestIntervalSeconds: 86_400 },
+            ownStreams: 8,
+            concurrency: 3,
+            zstdLevel: 1,
+            lockTimeout: 60,
+            allowSkipped: [],
+            task: { vcpu: 2, memoryGiB: 4, storageGiB: 21, timeout: 21_600, heartbeatTimeout: 300 },
+          },
+          restoreTest: {
+            schedule: { expression: 'cron(0 3 ? * SUN *)', longestIntervalSeconds: 604_800 },
+            task: { vcpu: 4, memoryGiB: 8, storageGiB: 100, timeout: 21_600, heartbeatTimeout: 300 },
+          },
+        },
+      ],
+      retention: { lock: { mode: 'GOVERNANCE', duration: 2_592_000 } },
+      notifications: {},
+      tags: {},
+    });
+  });
+
+  test('an rpo follows the schedule when none is given', () => {
+    const config = parseConfig(withDatabase({ logical: { schedule: 'cron(0 0/6 * * ? *)' } }));
+    expect(config.databases[0]?.objectives.rpo).toBe(6 * 3600);
+  });
+});
+
+describe('objectives that cannot be met', () => {
+  test('an rpo shorter than the time between two backups is refused with the reason', () => {
+    expect(problemsOf(withDatabase({ objectives: { rpo: '5 minutes' } }))).toEqual([
+      'databases[0].objectives.rpo is 5 minutes, but logical.schedule lets 1 day pass between two backups and what was ' +
+        'written since the last one is lost with the server. Allowed: at least that interval, or a denser schedule. ' +
+        "Example: '1 day'",
+    ]);
+  });
+
+  test('the longest gap counts, not the usual one', () => {
+    const logical = { schedule: 'cron(0 2 ? * MON-FRI *)' };
+    expect(problemsOf(withDatabase({ logical, objectives: { rpo: '1 day' } }))[0]).toMatch(/lets 3 days pass/);
+    expect(problemsOf(withDatabase({ logical, objectives: { rpo: '3 days' } }))).toEqual([]);
+  });
+});
+
+describe('values that are refused', () => {
+  const cases: [what: string, config: unknown, problem: RegExp][] = [
+    ['no configuration', undefined, /^the configuration is missing/],
+    ['not an object', 5, /^the configuration is 5\. Allowed: an object with the keys name, regions/],
+    ['a name with a dash', { ...minimal, name: 'ac-me' }, /^name is 'ac-me'\..*no dash.*Example: 'acme'/],
+    ['a name missing', { ...minimal, name: undefined }, /^name is missing/],
+    [
+      'a region that is none',
+      { ...minimal, regions: { primary: 'north', recovery: 'us-east-1' } },
+      /^regions\.primary is/,
+    ],
+    ['another partition', { ...minimal, regions: { primary: 'cn-north-1', recovery: 'us-east-1' } }, /commercial/],
+    [
+      'one region',
+      { ...minimal, regions: { primary: 'us-east-1', recovery: 'us-east-1' } },
+      /^regions\.recovery.*another/,
+    ],
+    ['databases as an object', { ...minimal, databases: {} }, /^databases is \{\}\. Allowed: a list/],
+    [
+      'two databases of one name',
+      { ...minimal, databases: [minimal.databases[0], minimal.databases[0]] },
+      /^databases\[1\]\.name/,
+    ],
+    [
+      'the name of the platform',
+      withDatabase({ name: 'platform' }),
+      /^databases\[0\]\.name is 'platform'.*not 'platform'/,
+    ],
+    ['a long name', withDatabase({ name: 'a'.repeat(25) }), /^databases\[0\]\.name/],
+    ['an old major', withDatabase({ version: 12 }), /^databases\[0\]\.version is 12\. Allowed: 13, 14.*Example: 17$/],
+    ['a version as text', withDatabase({ version: '17' }), /version is '17'/],
+    [
+      'an unknown engine',
+      withDatabase({ engine: 'mysql' }),
+      /engine is 'mysql'\. Allowed: 'postgres', 'rds', 'aurora'/,
+    ],
+    ['no secret', withDatabase({ primary: {} }), /^databases\[0\]\.primary\.secret is missing/],
+    ['the ARN of a secret', withDatabase({ primary: { secret: 'arn:aws:secretsmanager:x' } }), /not its ARN/],
+    ['a URL as a secret', withDatabase({ primary: { secret: 'postgres://u:p@h/d' } }), /never its value/],
+    [
+      'a schedule in five fields',
+      withDatabase({ logical: { schedule: 'cron(0 2 * * *)' } }),
+      /5 fields.*Example: 'cron/,
+    ],
+    [
+      'a duration without a unit',
+      withDatabase({ logical: { lockTimeout: 60 } }),
+      /lockTimeout is 60\. Allowed: a number and a unit/,
+    ],
+    [
+      'a kind that nothing skips',
+      withDatabase({ logical: { allowSkipped: ['tables'] } }),
+      /^databases\[0\]\.logical\.allowSkipped\[0\]/,
+    ],
+    [
+      'memory that Fargate lacks',
+      withDatabase({ logical: { task: { vcpu: 8, memoryGiB: 18 } } }),
+      /memoryGiB is 18.*in steps of 4/,
+    ],
+    [
+      'heartbeats beyond the end',
+      withDatabase({ logical: { task: { timeout: '2 minutes' } } }),
+      /heartbeatTimeout is 5 minutes.*2 minutes/,
+    ],
+    [
+      'half a day of lock',
+      { ...minimal, retention: { lock: { duration: '36 hours' } } },
+      /^retention\.lock\.duration.*whole days/,
+    ],
+    [
+      'half a VPC',
+      { ...minimal, network: { primary: { vpcId: 'vpc-0123abcd' } } },
+      /^network\.primary has vpcId\. Allowed: cidr alone/,
+    ],
+    [
+      'a bad id',
+      { ...minimal, network: { primary: { vpcId: 'vpc-1', subnetIds: [] } } },
+      /^network\.primary\.vpcId is 'vpc-1'/,
+    ],
+  ];
+  test.each(cases)('%s', (_, config, problem) => {
+    const problems = problemsOf(config);
+    expect(problems).toEqual([expect.stringMatching(problem), ...problems.slice(1)]);
+    for (const text of problems) expect(text).toMatch(/Allowed: .*\. Example: ./);
+  });
+
+  test('all of them at once', () => {
+    expect(problemsOf({ name: 'A', regions: {}, databases: [{}] })).toHaveLength(6);
+  });
+});
+
+describe('keys', () => {
+  test('that are misspelt are named, with the likely one', () => {
+    expect(problemsOf({ ...minimal, databses: [] })).toEqual([
+      'databses is not a known key. Did you mean databases? Allowed: name, regions, network, databases, retention, notifications, tags',
+    ]);
+    expect(problemsOf(withDatabase({ logical: { zstdlevel: 3 } }))[0]).toMatch(
+      /^databases\[0\]\.logical\.zstdlevel is not a known key\. Did you mean zstdLevel\?/,
+    );
+  });
+
+  test.each(['standby', 'physical', 'endpoint', 'retention'])(
+    '%s of a database is refused until it does something',
+    (key) => {
+      expect(problemsOf(withDatabase({ [key]: {} }))).toEqual([
+        expect.stringMatching(new RegExp(`^databases\\[0\\]\\.${key} is not supported yet: .*\\. Remove it$`)),
+      ]);
+    },
+  );
+
+  test('of later capabilities elsewhere are refused too', () => {
+    expect(problemsOf({ ...minimal, retention: { daily: '30 days', pitr: '7 days' } })).toHaveLength(2);
+    expect(problemsOf(withDatabase({ restoreTest: { assertions: [] } }))[0]).toMatch(/not supported yet/);
+  });
+});
+
+describe('names', () => {
+  const system = 'a'.repeat(16);
+  const database = 'b'.repeat(24);
+  const region = 'ap-southeast-1';
+
+  test('of the longest configuration fit into what AWS allows', () => {
+    const longest: ConfigInput = {
+      ...minimal,
+      name: system,
+      databases: [{ ...minimal.databases[0], name: database } as never],
+    };
+    expect(problemsOf(longest)).toEqual([]);
+    expect(names.accessLogBucketName(system, '1'.repeat(12), region).length).toBeLessThanOrEqual(63);
+    expect(names.backupBucketName(system, '1'.repeat(12), region).length).toBeLessThanOrEqual(63);
+    for (const name of [
+      names.taskRoleName(system, database, 'restore', region),
+      names.executionRoleName(system, region),
+      names.scheduleRoleName(system, region),
+      names.functionName(system, 'confirm-verification'),
+      names.scheduleName(system, database, 'backup-logical'),
+      names.scheduleGroupName(system),
+    ]) {
+      expect(name.length).toBeLessThanOrEqual(64);
+    }
+    expect(names.stateMachineName(system, 'backup-logical').length).toBeLessThanOrEqual(80);
+  });
+});
