@@ -1,0 +1,51 @@
+/**
+ * Errors as the Amazon States Language names them, and which names a Retrier or Catcher means by them.
+ * https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+ */
+export class StatesError extends Error {
+  /** What ErrorEquals is compared with; absent when a Fail state or SendTaskFailure gave none. */
+  readonly error: string | undefined;
+  override readonly cause: string | undefined;
+  constructor(error: string | undefined, cause?: string) {
+    super([error ?? 'unnamed error', cause].filter(Boolean).join(': '));
+    this.name = 'StatesError';
+    this.error = error;
+    this.cause = cause;
+  }
+}
+
+export const queryEvaluationError = 'States.QueryEvaluationError';
+export const dataLimitExceeded = 'States.DataLimitExceeded';
+export const runtimeError = 'States.Runtime';
+export const timeoutError = 'States.Timeout';
+export const heartbeatTimeoutError = 'States.HeartbeatTimeout';
+
+export const isTimeout = (error: StatesError): boolean =>
+  error.error === timeoutError || error.error === heartbeatTimeoutError;
+
+/**
+ * Whether one of the names in ErrorEquals means this error.
+ * - States.Runtime is final: no name, not even its own, catches it.
+ * - States.DataLimitExceeded is caught by its own name only.
+ * - States.TaskFailed means any error but the timeouts.
+ * - States.Timeout means the heartbeat's lapse too (it is the older name of both).
+ */
+export function matches(names: readonly string[], error: StatesError): boolean {
+  if (error.error === runtimeError) return false;
+  if (error.error !== undefined && names.includes(error.error)) return true;
+  if (error.error === dataLimitExceeded) return false;
+  if (names.includes('States.ALL')) return true;
+  return isTimeout(error) ? names.includes(timeoutError) : names.includes('States.TaskFailed');
+}
+
+/** Bytes of JSON that an input, result, output or variable may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html */
+export const payloadLimit = 256 * 1024;
+
+export function checkSize(value: unknown, what: string): void {
+  if (Buffer.byteLength(JSON.stringify(value)) > payloadLimit) {
+    throw new StatesError(
+      dataLimitExceeded,
+      `The state/task '${what}' returned a result with a size exceeding the maximum number of bytes service limit.`,
+    );
+  }
+}

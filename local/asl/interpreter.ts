@@ -1,0 +1,157 @@
+import { setImmediate } from 'node:timers/promises';
+import { type Clock, createClock, Interrupted } from './clock.ts';
+import { checkSize, StatesError, timeoutError } from './errors.ts';
+import type { Frame, Integrate, Run, Step, Thread } from './frame.ts';
+import { failure, History, type HistorySink, payload, Trail } from './history.ts';
+import { runMap, runParallel } from './map-parallel.ts';
+import { asStatesError } from './retry.ts';
+import { runChoice, runFail, runPass, runSucceed, runWait } from './simple-states.ts';
+import { runTask } from './task-state.ts';
+import type { ExecutionContext, Json, Outcome, State, StateBlock, StateMachine } from './types.ts';
+
+export interface RunOptions {
+  /** Carries out tasks. */
+  readonly integrate: Integrate;
+  /** `$states.context`; what is left out is made up. */
+  readonly context?: {
+    readonly Execution?: Partial<ExecutionContext['Execution']>;
+    readonly StateMachine?: Partial<ExecutionContext['StateMachine']>;
+  };
+  readonly region?: string;
+  readonly history?: HistorySink;
+  /** Time for waits, retries, timeouts and heartbeats: `createClock(100)` runs them a hundred times faster. */
+  readonly clock?: Clock;
+  /** Milliseconds since the epoch, where only the time of day shall be another's. */
+  readonly now?: () => number;
+  /** Aborting ends the execution ABORTED, with error and cause when the reason is a {@link StatesError}. */
+  readonly signal?: AbortSignal;
+  /** For jitter; 0 ≤ number < 1. */
+  readonly random?: () => number;
+}
+
+/** Runs a state machine to its end. Never rejects: what goes wrong is the outcome. */
+export async function runMachine(machine: StateMachine, input: Json, options: RunOptions): Promise<Outcome> {
+  const clock = options.clock ?? createClock(1, options.now);
+  const history = new History(clock, options.history ?? (() => {}));
+  const timeout = new AbortController();
+  const stopTimer =
+    machine.TimeoutSeconds === undefined
+      ? () => {}
+      : clock.timer(machine.TimeoutSeconds * 1000, () => timeout.abort(new StatesError(timeoutError)));
+  const signal = AbortSignal.any([timeout.signal, ...(options.signal ? [options.signal] : [])]);
+  const context = completeContext(options.context, input, clock);
+  const run: Run = {
+    integrate: options.integrate,
+    clock,
+    context,
+    region: options.region ?? 'us-east-1',
+    signal,
+    random: options.random ?? Math.random,
+    runBlock,
+  };
+  history.record('ExecutionStarted', 0, { ...payload('input', input), roleArn: context.Execution.RoleArn });
+  const trail = new Trail(history, 0);
+  try {
+    const output = await runBlock(machine, input, { run, trail, nested: false, signal, variables: {} });
+    trail.record('ExecutionSucceeded', payload('output', output));
+    return { status: 'SUCCEEDED', output };
+  } catch (thrown) {
+    return endEarly(thrown, trail, history, timeout.signal);
+  } finally {
+    stopTimer();
+    history.close();
+  }
+}
+
+function endEarly(thrown: unknown, trail: Trail, history: History, timeout: AbortSignal): Outcome {
+  if (!(thrown instanceof Interrupted)) {
+    const details = failure(asStatesError(thrown));
+    trail.record('ExecutionFailed', details);
+    return { status: 'FAILED', ...details };
+  }
+  if (timeout.aborted) {
+    history.record('ExecutionTimedOut', 0, { error: timeoutError });
+    return { status: 'TIMED_OUT', error: timeoutError };
+  }
+  const details = thrown.reason instanceof StatesError ? failure(thrown.reason) : {};
+  history.record('ExecutionAborted', 0, details);
+  return { status: 'ABORTED', ...details };
+}
+
+function completeContext(given: RunOptions['context'], input: Json, clock: Clock): ExecutionContext {
+  const account = 'us-east-1:111122223333';
+  return {
+    Execution: {
+      Id: `arn:aws:states:${account}:execution:machine:execution`,
+      Name: 'execution',
+      Input: input,
+      RoleArn: 'arn:aws:iam::111122223333:role/machine',
+      StartTime: new Date(clock.now()).toISOString(),
+      RedriveCount: 0,
+      ...given?.Execution,
+    },
+    StateMachine: {
+      Id: `arn:aws:states:${account}:stateMachine:machine`,
+      Name: 'machine',
+      ...given?.StateMachine,
+    },
+  };
+}
+
+async function runBlock(block: StateBlock, input: Json, thread: Thread): Promise<Json> {
+  let name = block.StartAt;
+  let value = input;
+  for (;;) {
+    // Lets timers and requests in, also where states only follow each other.
+    await setImmediate();
+    if (thread.signal.aborted) throw new Interrupted(thread.signal.reason);
+    const step = await runOne(name, block.States[name] as State, value, thread);
+    if (step.next === undefined) return step.output;
+    name = step.next;
+    value = step.output;
+  }
+}
+
+async function runOne(name: string, state: State, input: Json, thread: Thread): Promise<Step> {
+  const { trail, run } = thread;
+  const frame: Frame = {
+    thread,
+    name,
+    type: state.Type,
+    input,
+    enteredEventId: trail.record(`${state.Type}StateEntered`, { name, ...payload('input', input) }),
+    enteredTime: new Date(run.clock.now()).toISOString(),
+    retryCount: 0,
+  };
+  try {
+    checkSize(input, name);
+    return await carryOut(state, frame);
+  } catch (error) {
+    const abortable = ['Task', 'Wait', 'Map', 'Parallel'].includes(state.Type);
+    const called = error instanceof Interrupted || state.Type === 'Task';
+    // AWS notes it of the states of branches and iterations only, and not when the whole execution ends.
+    if (thread.nested && abortable && called && !run.signal.aborted) trail.note(`${state.Type}StateAborted`);
+    throw error;
+  }
+}
+
+function carryOut(state: State, frame: Frame): Promise<Step> {
+  switch (state.Type) {
+    case 'Task':
+      return runTask(state, frame);
+    case 'Choice':
+      return runChoice(state, frame);
+    case 'Parallel':
+      return runParallel(state, frame);
+    case 'Map':
+      return runMap(state, frame);
+    case 'Wait':
+      return runWait(state, frame);
+    case 'Pass':
+      return runPass(state, frame);
+    case 'Succeed':
+      return runSucceed(state, frame);
+    case 'Fail':
+      return runFail(state, frame);
+  }
+}

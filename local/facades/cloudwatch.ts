@@ -1,0 +1,235 @@
+import { AwsError, type Facade, type Operation, type World } from '../facade.ts';
+import { alarmStore } from '../runtime/alarms.ts';
+import { authorizer, epochMilliseconds, page } from '../runtime/api.ts';
+import type { MetricSample } from '../runtime/metric.ts';
+import { bucketsOf, statistic } from '../runtime/metric-statistics.ts';
+
+export type { MetricSample } from '../runtime/metric.ts';
+
+export interface CloudWatchFacade extends Facade {
+  /** Takes in a sample that came another way than PutMetricData: embedded in a log line, or from a service itself. */
+  record(sample: MetricSample): void;
+  /** All samples kept, of one namespace and one metric when named, in the order of their coming. */
+  samples(namespace?: string, name?: string): readonly MetricSample[];
+  /** Called for every sample; returns the remover. */
+  onSample(listener: (sample: MetricSample) => void): () => void;
+}
+
+interface Metric {
+  readonly region: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly dimensions: Readonly<Record<string, string>>;
+  samples: MetricSample[];
+}
+
+/** Samples kept per metric. */
+const KEPT_SAMPLES = 10_000;
+
+/**
+ * CloudWatch: metrics with their statistics, and alarms and dashboards as they were made. Alarms are not evaluated
+ * yet: each stays in INSUFFICIENT_DATA, and no alarm action is ever taken.
+ */
+export function createCloudWatch(world: World): CloudWatchFacade {
+  const metrics = new Map<string, Metric>();
+  const listeners = new Set<(sample: MetricSample) => void>();
+  const arrivals: MetricSample[] = [];
+  const alarms = alarmStore(world);
+  const authorize = authorizer(world, 'monitoring');
+
+  const record = (sample: MetricSample): void => {
+    const { region, namespace, name, dimensions } = sample;
+    const key = metricKey(region, namespace, name, dimensions);
+    const metric = metrics.get(key) ?? { region, namespace, name, dimensions, samples: [] };
+    metrics.set(key, metric);
+    keep(metric.samples, sample);
+    keep(arrivals, sample);
+    for (const listener of listeners) listener(sample);
+  };
+
+  const samplesOf = (
+    region: string,
+    of: { Namespace: string; MetricName: string; Dimensions?: any[] },
+    unit?: string,
+  ) => {
+    const metric = metrics.get(metricKey(region, of.Namespace, of.MetricName, dimensionMap(of.Dimensions)));
+    return (metric?.samples ?? []).filter((sample) => !unit || sample.unit === unit);
+  };
+
+  const operations: Readonly<Record<string, Operation>> = {
+    PutMetricData: async (input, context) => {
+      await authorize(context, { operation: 'PutMetricData', resource: '*', input: { Namespace: input.Namespace } });
+      if (!input.Namespace) throw new AwsError('MissingParameter', 'The parameter Namespace is required.');
+      if (String(input.Namespace).startsWith('AWS/')) {
+        throw new AwsError('InvalidParameterValue', 'The value AWS/ for parameter Namespace is invalid.');
+      }
+      const read = (input.MetricData ?? []).map((datum: any) =>
+        readDatum(datum, String(input.Namespace), context.region, world.now()),
+      );
+      for (const sample of read) record(sample);
+    },
+
+    GetMetricStatistics: async (input, context) => {
+      await authorize(context, { operation: 'GetMetricStatistics', resource: '*', input });
+      const period = periodOf(input.Period);
+      const from = requiredTime(input.StartTime, 'StartTime');
+      const to = requiredTime(input.EndTime, 'EndTime');
+      const wanted: string[] = [...(input.Statistics ?? [])];
+      const extended: string[] = input.ExtendedStatistics ?? [];
+      if (wanted.length + extended.length === 0) {
+        throw new AwsError('MissingRequiredParameter', 'Statistics or ExtendedStatistics must be given.');
+      }
+      return {
+        Label: input.MetricName,
+        Datapoints: bucketsOf(samplesOf(context.region, input, input.Unit), period, from, to).map((bucket) => ({
+          Timestamp: new Date(bucket.start),
+          Unit: bucket.unit,
+          ...Object.fromEntries(wanted.map((name) => [name, offered(() => statistic(bucket, name))])),
+          ...(extended.length > 0 && {
+            ExtendedStatistics: new Map(extended.map((name) => [name, offered(() => statistic(bucket, name))])),
+          }),
+        })),
+      };
+    },
+
+    GetMetricData: async (input, context) => {
+      await authorize(context, { operation: 'GetMetricData', resource: '*', input });
+      const from = requiredTime(input.StartTime, 'StartTime');
+      const to = requiredTime(input.EndTime, 'EndTime');
+      const results = (input.MetricDataQueries ?? []).map((query: any) => {
+        const stat = query.MetricStat;
+        if (!stat)
+          throw new AwsError(
+            'ValidationError',
+            `The local cloud offers MetricStat only, not the Expression of ${query.Id}.`,
+          );
+        const found = bucketsOf(samplesOf(context.region, stat.Metric, stat.Unit), periodOf(stat.Period), from, to)
+          .map((bucket) => [new Date(bucket.start), offered(() => statistic(bucket, stat.Stat))] as const)
+          .filter(([, value]) => value !== undefined);
+        if (input.ScanBy !== 'TimestampAscending') found.reverse();
+        return {
+          Id: query.Id,
+          Label: query.Label ?? stat.Metric.MetricName,
+          Timestamps: found.map(([time]) => time),
+          Values: found.map(([, value]) => value),
+          StatusCode: 'Complete',
+        };
+      });
+      return { MetricDataResults: results, Messages: [] };
+    },
+
+    ListMetrics: async (input, context) => {
+      await authorize(context, { operation: 'ListMetrics', resource: '*', input });
+      const filters: { Name: string; Value?: string }[] = input.Dimensions ?? [];
+      const found = [...metrics.values()]
+        .filter((metric) => metric.region === context.region)
+        .filter((metric) => !input.Namespace || metric.namespace === input.Namespace)
+        .filter((metric) => !input.MetricName || metric.name === input.MetricName)
+        .filter(({ dimensions }) =>
+          filters.every(({ Name, Value }) => Name in dimensions && (Value === undefined || dimensions[Name] === Value)),
+        );
+      const { items, next } = page(found, input.NextToken, 500);
+      return {
+        Metrics: items.map(({ namespace, name, dimensions }) => ({
+          Namespace: namespace,
+          MetricName: name,
+          Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
+        })),
+        NextToken: next,
+      };
+    },
+
+    DescribeAlarms: async (input, context) => {
+      const resource = `arn:aws:cloudwatch:${context.region}:${world.account}:alarm:*`;
+      await authorize(context, { operation: 'DescribeAlarms', resource, input });
+      return alarms.describe(context.region, input);
+    },
+  };
+
+  return {
+    service: 'monitoring',
+    xmlNamespace: 'http://monitoring.amazonaws.com/doc/2010-08-01/',
+    operations,
+    resources: alarms.resources,
+    record,
+    samples: (namespace, name) =>
+      arrivals.filter((sample) => (!namespace || sample.namespace === namespace) && (!name || sample.name === name)),
+    onSample: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+const metricKey = (
+  region: string,
+  namespace: string,
+  name: string,
+  dimensions: Readonly<Record<string, string>>,
+): string =>
+  JSON.stringify([region, namespace, name, Object.entries(dimensions).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
+
+const dimensionMap = (dimensions: any[] | undefined): Record<string, string> =>
+  Object.fromEntries((dimensions ?? []).map(({ Name, Value }) => [Name, String(Value)]));
+
+function keep(samples: MetricSample[], sample: MetricSample): void {
+  samples.push(sample);
+  if (samples.length > 2 * KEPT_SAMPLES) samples.splice(0, samples.length - KEPT_SAMPLES);
+}
+
+function readDatum(datum: any, namespace: string, region: string, now: number): MetricSample {
+  const summary = datum.StatisticValues;
+  const values: number[] = (datum.Values ?? (datum.Value === undefined ? [] : [datum.Value])).map(Number);
+  const counts: number[] | undefined = datum.Counts?.map(Number);
+  const invalid = (message: string) =>
+    new AwsError('InvalidParameterValue', `MetricData ${datum.MetricName}: ${message}`);
+  if (!datum.MetricName)
+    throw new AwsError('MissingParameter', 'The parameter MetricData.member.1.MetricName is required.');
+  if (values.length === 0 && !summary) throw invalid('one of Value, Values or StatisticValues is required');
+  if (values.some((value) => !Number.isFinite(value))) throw invalid('values must be finite numbers');
+  if (counts && counts.length !== values.length) throw invalid('Counts and Values must be of the same length');
+  if ((datum.Dimensions ?? []).length > 30) throw invalid('at most 30 dimensions');
+  return {
+    region,
+    namespace,
+    name: datum.MetricName,
+    dimensions: dimensionMap(datum.Dimensions),
+    unit: datum.Unit ?? 'None',
+    timestamp: epochMilliseconds(datum.Timestamp) ?? now,
+    values,
+    ...(counts && { counts }),
+    ...(summary && {
+      statistics: {
+        sampleCount: Number(summary.SampleCount),
+        sum: Number(summary.Sum),
+        minimum: Number(summary.Minimum),
+        maximum: Number(summary.Maximum),
+      },
+    }),
+  };
+}
+
+/** Seconds on the wire, milliseconds here. */
+function periodOf(value: unknown): number {
+  const period = Number(value);
+  if ([1, 5, 10, 20, 30].includes(period) || (period > 0 && period % 60 === 0)) return period * 1000;
+  throw new AwsError(
+    'InvalidParameterValue',
+    `Period must be 1, 5, 10, 20, 30 or a multiple of 60 seconds, not ${value}.`,
+  );
+}
+
+function requiredTime(value: unknown, name: string): number {
+  const time = epochMilliseconds(value);
+  if (time === undefined || Number.isNaN(time))
+    throw new AwsError('MissingParameter', `The parameter ${name} is required.`);
+  return time;
+}
+
+function offered<T>(compute: () => T): T {
+  try {
+    return compute();
+  } catch (error) {
+    throw new AwsError('InvalidParameterValue', (error as Error).message);
+  }
+}

@@ -1,0 +1,179 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { AwsError, type CallContext, type Facade, type World } from '../facade.ts';
+import { authorizer } from '../runtime/api.ts';
+import { isTrue, onlyKnown } from '../runtime/properties.ts';
+
+interface Message {
+  readonly id: string;
+  readonly body: string;
+  readonly attributes: unknown;
+  readonly sentAt: number;
+  /** Milliseconds since the epoch from which it may be received. */
+  visibleAt: number;
+  receipt: string | undefined;
+  receives: number;
+}
+
+interface Queue {
+  readonly name: string;
+  readonly arn: string;
+  readonly url: string;
+  readonly visibilitySeconds: number;
+  readonly delaySeconds: number;
+  readonly retentionSeconds: number;
+  readonly waitSeconds: number;
+  readonly maxBytes: number;
+  messages: Message[];
+}
+
+const POLL_MS = 50;
+
+/** SQS, as far as dead-letter queues need it: standard queues in memory. */
+export function createSqs(world: World): Facade {
+  const authorize = authorizer(world, 'sqs');
+  const queues = new Map<string, Queue>();
+  let closed = false;
+
+  const queueOf = (context: CallContext, input: { QueueUrl?: string }): Queue | undefined =>
+    queues.get(`${context.region} ${input.QueueUrl?.split('/').at(-1)}`);
+  const checked = async (operation: string, input: any, context: CallContext): Promise<Queue> => {
+    const queue = queueOf(context, input);
+    const { MessageBody: _, ...shown } = input;
+    await authorize(context, { operation, resource: queue?.arn ?? '*', input: shown });
+    if (queue === undefined)
+      throw new AwsError('QueueDoesNotExist', `The specified queue does not exist: ${input.QueueUrl}.`);
+    return queue;
+  };
+  const visible = (queue: Queue): Message[] => {
+    const now = world.now();
+    queue.messages = queue.messages.filter((message) => now - message.sentAt < queue.retentionSeconds * 1000);
+    return queue.messages.filter((message) => message.visibleAt <= now);
+  };
+
+  return {
+    service: 'sqs',
+    close: async () => {
+      closed = true;
+    },
+    operations: {
+      SendMessage: async (input, context) => {
+        const queue = await checked('SendMessage', input, context);
+        if (Buffer.byteLength(String(input.MessageBody)) > queue.maxBytes)
+          throw new AwsError('InvalidParameterValue', `A message may have ${queue.maxBytes} bytes at most.`);
+        const sentAt = world.now();
+        const delay = Number(input.DelaySeconds ?? queue.delaySeconds);
+        const message: Message = {
+          id: randomUUID(),
+          body: String(input.MessageBody),
+          attributes: input.MessageAttributes,
+          sentAt,
+          visibleAt: sentAt + delay * 1000,
+          receipt: undefined,
+          receives: 0,
+        };
+        queue.messages.push(message);
+        return { MessageId: message.id, MD5OfMessageBody: md5(message.body) };
+      },
+      ReceiveMessage: async (input, context) => {
+        const queue = await checked('ReceiveMessage', input, context);
+        const until = world.now() + Number(input.WaitTimeSeconds ?? queue.waitSeconds) * 1000;
+        while (visible(queue).length === 0 && world.now() < until && !closed)
+          await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        const received = visible(queue).slice(0, Number(input.MaxNumberOfMessages ?? 1));
+        for (const message of received) {
+          message.visibleAt = world.now() + Number(input.VisibilityTimeout ?? queue.visibilitySeconds) * 1000;
+          message.receipt = randomUUID();
+          message.receives += 1;
+        }
+        return received.length === 0 ? {} : { Messages: received.map(describe) };
+      },
+      DeleteMessage: async (input, context) => {
+        const queue = await checked('DeleteMessage', input, context);
+        queue.messages = queue.messages.filter((message) => message.receipt !== input.ReceiptHandle);
+        return {};
+      },
+      PurgeQueue: async (input, context) => {
+        (await checked('PurgeQueue', input, context)).messages = [];
+        return {};
+      },
+      GetQueueUrl: async (input: { QueueName: string }, context) => {
+        const queue = await checked('GetQueueUrl', { QueueUrl: input.QueueName }, context);
+        return { QueueUrl: queue.url };
+      },
+      GetQueueAttributes: async (input, context) => {
+        const queue = await checked('GetQueueAttributes', input, context);
+        const ready = visible(queue).length;
+        return {
+          Attributes: {
+            QueueArn: queue.arn,
+            ApproximateNumberOfMessages: String(ready),
+            ApproximateNumberOfMessagesNotVisible: String(queue.messages.length - ready),
+            VisibilityTimeout: String(queue.visibilitySeconds),
+            MessageRetentionPeriod: String(queue.retentionSeconds),
+          },
+        };
+      },
+      ListQueues: async (input, context) => {
+        await authorize(context, { operation: 'ListQueues', resource: '*', input });
+        const urls = [...queues.entries()]
+          .filter(([key, queue]) => key === `${context.region} ${queue.name}`)
+          .filter(([, queue]) => queue.name.startsWith(input.QueueNamePrefix ?? ''))
+          .map(([, queue]) => queue.url);
+        return { QueueUrls: urls };
+      },
+    },
+    resources: {
+      'AWS::SQS::Queue': (properties, context) => {
+        onlyKnown('AWS::SQS::Queue', context, properties, QUEUE_PROPERTIES, REFUSED_PROPERTIES);
+        if (isTrue(properties.FifoQueue)) throw new Error('FIFO queues are not supported');
+        const name: string = properties.QueueName ?? context.generatedName;
+        const queue: Queue = {
+          name,
+          arn: `arn:aws:sqs:${context.region}:${world.account}:${name}`,
+          url: `${world.endpoint}/${world.account}/${name}`,
+          visibilitySeconds: Number(properties.VisibilityTimeout ?? 30),
+          delaySeconds: Number(properties.DelaySeconds ?? 0),
+          retentionSeconds: Number(properties.MessageRetentionPeriod ?? 345_600),
+          waitSeconds: Number(properties.ReceiveMessageWaitTimeSeconds ?? 0),
+          maxBytes: Number(properties.MaximumMessageSize ?? 1_048_576),
+          messages: [],
+        };
+        queues.set(`${context.region} ${name}`, queue);
+        return { ref: queue.url, attributes: { Arn: queue.arn, QueueName: name, QueueUrl: queue.url } };
+      },
+      // Resource policies are not evaluated: every caller in this cloud is of the queue's own account.
+      'AWS::SQS::QueuePolicy': (_properties, context) => ({
+        ref: context.generatedName,
+        attributes: { Id: context.generatedName },
+      }),
+    },
+  };
+}
+
+const QUEUE_PROPERTIES = [
+  'QueueName',
+  'FifoQueue',
+  'VisibilityTimeout',
+  'DelaySeconds',
+  'MessageRetentionPeriod',
+  'ReceiveMessageWaitTimeSeconds',
+  'MaximumMessageSize',
+  // Messages are held in memory only.
+  'KmsMasterKeyId',
+  'KmsDataKeyReusePeriodSeconds',
+  'SqsManagedSseEnabled',
+  'RedriveAllowPolicy',
+  'Tags',
+];
+const REFUSED_PROPERTIES = { RedrivePolicy: 'messages are not moved to a dead-letter queue' };
+
+const md5 = (text: string): string => createHash('md5').update(text).digest('hex');
+
+const describe = (message: Message): Record<string, unknown> => ({
+  MessageId: message.id,
+  ReceiptHandle: message.receipt,
+  MD5OfBody: md5(message.body),
+  Body: message.body,
+  Attributes: { SentTimestamp: String(message.sentAt), ApproximateReceiveCount: String(message.receives) },
+  ...(message.attributes !== undefined && { MessageAttributes: message.attributes }),
+});

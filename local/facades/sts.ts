@@ -1,0 +1,25 @@
+import { createHash } from 'node:crypto';
+import type { Facade, Principal, World } from '../facade.ts';
+import { authorizer } from '../runtime/api.ts';
+
+/** AWS Security Token Service: who am I. */
+export function createSts(world: World): Facade {
+  const authorize = authorizer(world, 'sts');
+  return {
+    service: 'sts',
+    xmlNamespace: 'https://sts.amazonaws.com/doc/2011-06-15/',
+    operations: {
+      GetCallerIdentity: async (_input, context) => {
+        await authorize(context, { operation: 'GetCallerIdentity', resource: '*' });
+        return { UserId: userId(context.principal, world.account), Account: world.account, Arn: context.principal.arn };
+      },
+    },
+  };
+}
+
+/** The account itself for the administrator, `AROA…:<session>` for a role, always the same for the same role. */
+function userId(principal: Principal, account: string): string {
+  if (principal.roleArn === undefined) return account;
+  const digest = createHash('sha256').update(principal.roleArn).digest('hex').toUpperCase();
+  return `AROA${digest.slice(0, 17)}:${principal.arn.split('/').at(-1)}`;
+}

@@ -1,0 +1,52 @@
+import { createCloudWatch } from './facades/cloudwatch.ts';
+import { createEcs, type TaskOptions } from './facades/ecs.ts';
+import { createIam } from './facades/iam.ts';
+import { createInert } from './facades/inert.ts';
+import { createKms } from './facades/kms.ts';
+import { createLambda, type LambdaOptions } from './facades/lambda.ts';
+import { createLogs } from './facades/logs.ts';
+import { createS3 } from './facades/s3.ts';
+import { createScheduler } from './facades/scheduler.ts';
+import { createSecretsManager } from './facades/secrets-manager.ts';
+import { createSns } from './facades/sns.ts';
+import { createSqs } from './facades/sqs.ts';
+import { createSsm } from './facades/ssm.ts';
+import { createStates } from './facades/states.ts';
+import { createSts } from './facades/sts.ts';
+import type { Host } from './host.ts';
+
+/** Facades that tests and terminals use in process, as the outside world of the cloud. */
+export interface Services {
+  readonly states: ReturnType<typeof createStates>;
+  readonly s3: ReturnType<typeof createS3>;
+  readonly ecs: ReturnType<typeof createEcs>;
+  readonly lambda: ReturnType<typeof createLambda>;
+  readonly scheduler: ReturnType<typeof createScheduler>;
+  readonly sns: ReturnType<typeof createSns>;
+  readonly logs: ReturnType<typeof createLogs>;
+  readonly cloudwatch: ReturnType<typeof createCloudWatch>;
+  readonly ssm: ReturnType<typeof createSsm>;
+  readonly kms: ReturnType<typeof createKms>;
+  readonly iam: ReturnType<typeof createIam>;
+}
+
+/**
+ * Every service of this cloud. A host closes facades in the reverse order: what starts work (schedules, workflows)
+ * stops before what carries it out (tasks, functions), and both before what they write to.
+ */
+export function createServices(host: Host, options: TaskOptions & LambdaOptions): Services {
+  const { world } = host;
+  for (const create of [createInert, createSts, createSecretsManager, createSqs]) host.add(create(world));
+  const iam = host.add(createIam(world));
+  const kms = host.add(createKms(world));
+  const ssm = host.add(createSsm(world));
+  const s3 = host.add(createS3(world));
+  const cloudwatch = host.add(createCloudWatch(world));
+  const logs = host.add(createLogs(world, { onMetric: cloudwatch.record }));
+  const ecs = host.add(createEcs(world, options));
+  const lambda = host.add(createLambda(world, options));
+  const sns = host.add(createSns(world, { invokeFromService: lambda.invokeFromService }));
+  const states = host.add(createStates(world));
+  const scheduler = host.add(createScheduler(world));
+  return { states, s3, ecs, lambda, scheduler, sns, logs, cloudwatch, ssm, kms, iam };
+}
