@@ -1,0 +1,131 @@
+import { paginateListObjectsV2 } from '@aws-sdk/client-s3';
+import { logicalPrefix, prefixOfManifest, proofKey, verificationKey } from '../../core/keys.ts';
+import { backupBytes, backupRawBytes, parseManifest } from '../../core/manifest.ts';
+import type { ProofLevel } from '../../core/outcome.ts';
+import { type ProofReport, proofLevels } from '../../core/proof.ts';
+import type { DatabaseSettings } from '../../core/settings.ts';
+import type { Clients } from '../clients.ts';
+import { openDeployment } from '../context.ts';
+import { readSettings } from '../deployed.ts';
+import { type ExitCode, exitCode } from '../errors.ts';
+import { createOutput, formatBytes, formatTable } from '../output.ts';
+import { readObject } from '../rehearse/evidence.ts';
+
+export interface ListOptions {
+  readonly json?: boolean;
+  readonly region?: string;
+}
+
+/** One element of `pgdr list --json`; documented in docs/cli.md. */
+export interface ListedBackup {
+  readonly id: string;
+  readonly takenAt: string;
+  readonly bytes: number;
+  readonly rawBytes: number;
+  readonly tables: number;
+  readonly objects: number;
+  /** When every part was read back; null when that has not succeeded. */
+  readonly verifiedAt: string | null;
+  /** The highest level that a restore test has proven; null when none has. */
+  readonly provenLevel: ProofLevel | null;
+  readonly provenAt: string | null;
+  readonly manifestKey: string;
+  /** Set when the manifest cannot be read: such a backup cannot be restored. */
+  readonly problem?: string;
+}
+
+/** `pgdr list <database>`: the backups of a database, newest first. */
+export async function list(database: string, options: ListOptions): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const { config, clients } = await openDeployment(options.region);
+  try {
+    const settings = await readSettings(clients, config.name, database);
+    const backups = await listBackups(clients, settings);
+    output.result(backups, () =>
+      backups.length > 0 ? render(backups) : `No backups of ${database} in ${clients.region}.`,
+    );
+    return exitCode.done;
+  } finally {
+    clients.close();
+  }
+}
+
+export async function listBackups(clients: Clients, settings: DatabaseSettings): Promise<ListedBackup[]> {
+  const keys = await keysBelow(clients, settings.bucket, logicalPrefix(settings));
+  const proofs = await readProofs(clients, settings);
+  const manifests = keys.filter((key) => key.endsWith('/manifest.json'));
+  const backups = await eachOf(manifests, async (key): Promise<ListedBackup> => {
+    const prefix = prefixOfManifest(key);
+    const id = prefix.split('/').at(-2) as string;
+    const best = bestProof(proofs.filter((proof) => proof.backupId === id));
+    const common = { manifestKey: key, provenLevel: best?.level ?? null, provenAt: best?.startedAt ?? null };
+    try {
+      const manifest = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
+      const verification = keys.includes(verificationKey(prefix))
+        ? await readObject(clients, settings.bucket, verificationKey(prefix))
+        : undefined;
+      return {
+        id,
+        takenAt: manifest.snapshot.takenAt,
+        bytes: backupBytes(manifest),
+        rawBytes: backupRawBytes(manifest),
+        tables: manifest.tables.length,
+        objects: manifest.objects.length,
+        verifiedAt: verification === undefined ? null : JSON.parse(verification).verifiedAt,
+        ...common,
+      };
+    } catch (error) {
+      const problem = (error as Error).message;
+      return { id, takenAt: '', bytes: 0, rawBytes: 0, tables: 0, objects: 0, verifiedAt: null, ...common, problem };
+    }
+  });
+  return backups.sort((a, b) => (a.id < b.id ? 1 : -1));
+}
+
+async function readProofs(clients: Clients, settings: DatabaseSettings): Promise<ProofReport[]> {
+  const folder = proofKey(settings, '', 'json').replace(/\.json$/, '');
+  const keys = (await keysBelow(clients, settings.bucket, folder)).filter((key) => key.endsWith('.json'));
+  return eachOf(
+    keys,
+    async (key) => JSON.parse((await readObject(clients, settings.bucket, key)) ?? 'null') as ProofReport,
+  );
+}
+
+/** The proof of the highest level, the latest among equals. */
+function bestProof(proofs: readonly ProofReport[]): ProofReport | undefined {
+  const rank = ({ level }: ProofReport) => (level === null ? -1 : proofLevels.indexOf(level));
+  return proofs.toSorted((a, b) => rank(b) - rank(a) || (a.startedAt < b.startedAt ? 1 : -1))[0];
+}
+
+async function keysBelow(clients: Clients, bucket: string, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { Contents } of paginateListObjectsV2({ client: clients.s3 }, { Bucket: bucket, Prefix: prefix })) {
+    for (const { Key } of Contents ?? []) if (Key) keys.push(Key);
+  }
+  return keys;
+}
+
+/** Eight at a time: a year of backups is read in seconds, and no connection pool is exhausted. */
+async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  const waiting = items.entries();
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      for (const [index, item] of waiting) results[index] = await work(item);
+    }),
+  );
+  return results;
+}
+
+function render(backups: readonly ListedBackup[]): string {
+  const rows = backups.map((backup) => [
+    backup.id,
+    backup.problem ? 'unreadable manifest' : backup.takenAt.replace(/\.\d+Z$/, 'Z'),
+    formatBytes(backup.bytes),
+    formatBytes(backup.rawBytes),
+    String(backup.tables),
+    backup.verifiedAt?.replace(/\.\d+Z$/, 'Z') ?? 'no',
+    backup.provenLevel ?? 'no',
+  ]);
+  return formatTable(['Id', 'Taken', 'Size', 'Raw', 'Tables', 'Read back', 'Proven'], rows, [2, 3, 4]);
+}

@@ -1,0 +1,140 @@
+import { StartExecutionCommand } from '@aws-sdk/client-sfn';
+import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
+import { openDeployment } from '../context.ts';
+import { readSettings, stateMachineArn } from '../deployed.ts';
+import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
+import { followExecution } from '../follow.ts';
+import { createOutput, formatBytes, formatSeconds, formatTable, type Output } from '../output.ts';
+import { errorLines } from '../rehearse/summary.ts';
+import { createSteps, type StepRecord } from '../steps.ts';
+
+export interface WorkflowOptions {
+  readonly json?: boolean;
+  readonly region?: string;
+  /** `--no-wait`: false. */
+  readonly wait: boolean;
+  /** restore-test alone: a backup other than the latest. */
+  readonly backup?: string;
+}
+
+/** What `pgdr backup` and `pgdr restore-test` print with `--json`; documented in docs/cli.md. */
+interface WorkflowResult {
+  readonly ok: boolean;
+  readonly workflow: Workflow;
+  readonly database: string;
+  readonly region: string;
+  readonly executionArn: string;
+  readonly status: string;
+  readonly seconds?: number;
+  readonly steps?: readonly StepRecord[];
+  readonly outcome?: Outcome;
+  readonly error?: ErrorReport;
+}
+
+/** Starts a state machine for a database and follows it, as the console with the same input would. */
+export async function runWorkflow(workflow: Workflow, database: string, options: WorkflowOptions): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const { config, clients } = await openDeployment(options.region);
+  try {
+    const settings = await readSettings(clients, config.name, database);
+    const stateMachine = stateMachineArn(settings, clients.region, workflow);
+    const executionArn = await start(clients.sfn, stateMachine, {
+      database,
+      ...(options.backup && { backupId: options.backup }),
+    });
+    const base = { workflow, database, region: clients.region, executionArn };
+    output.line(`${workflow} of ${database} in ${clients.region}: ${executionArn}`);
+    if (!options.wait) {
+      output.result(
+        { ok: true, ...base, status: 'RUNNING' } satisfies WorkflowResult,
+        () => 'Started; not waiting for its end.',
+      );
+      return exitCode.done;
+    }
+
+    const steps = createSteps(output);
+    const { execution, seconds } = await followExecution(clients.sfn, executionArn, { watcher: steps.watch(workflow) });
+    const status = execution.status ?? 'UNKNOWN';
+    const ok = status === 'SUCCEEDED';
+    const result: WorkflowResult = {
+      ok,
+      ...base,
+      status,
+      seconds,
+      steps: steps.records,
+      ...(ok
+        ? { outcome: parse<Outcome>(execution.output) }
+        : { error: errorOf(execution.error, execution.cause, status) }),
+    };
+    output.result(result, () => render(result, output));
+    return ok ? exitCode.done : exitCode.failed;
+  } finally {
+    clients.close();
+  }
+}
+
+async function start(
+  client: { send(command: StartExecutionCommand): Promise<{ executionArn?: string }> },
+  stateMachineArn: string,
+  input: object,
+) {
+  try {
+    const { executionArn } = await client.send(
+      new StartExecutionCommand({ stateMachineArn, input: JSON.stringify(input) }),
+    );
+    return executionArn as string;
+  } catch (cause) {
+    if ((cause as Error).name !== 'StateMachineDoesNotExist') throw cause;
+    throw new CliError('StateMachineMissing', `${stateMachineArn} does not exist.`, {
+      exit: exitCode.notFound,
+      intact: 'Nothing was started.',
+      tryNext: 'Deploy the platform stack of this region with this version of pgdr.',
+      cause,
+    });
+  }
+}
+
+function errorOf(error: string | undefined, cause: string | undefined, status: string): ErrorReport {
+  const failure = parse<WorkflowFailure>(cause);
+  return {
+    name: error ?? status,
+    message: failure?.message ?? cause ?? `The execution ended ${status}.`,
+    ...(failure && { step: failure.step, intact: failure.intact, tryNext: failure.tryNext, runbook: failure.runbook }),
+  };
+}
+
+/** Undefined for what is not a JSON object. */
+function parse<T>(text: string | undefined): T | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    return typeof value === 'object' && value !== null ? (value as T) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, output: Output): string {
+  if (!ok)
+    return [
+      '',
+      ...errorLines(error as ErrorReport, output),
+      '',
+      output.paint('bad', `${status} after ${formatSeconds(seconds)}.`),
+    ].join('\n');
+  const rows: string[][] = [];
+  const { backup, proof, objectives } = outcome ?? {};
+  if (backup) {
+    rows.push(['Backup', backup.id], ['Taken', backup.takenAt]);
+    rows.push(['Size', `${formatBytes(backup.bytes)} stored of ${formatBytes(backup.rawBytes)} dumped`]);
+    rows.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
+  }
+  if (proof) {
+    rows.push(['Backup', proof.backupId], ['Proof', `${proof.level}, ${proof.tables} tables, ${proof.rows} rows`]);
+    rows.push(['RTO', `${formatSeconds(proof.rtoSeconds)}, objective ${formatSeconds(objectives?.rtoSeconds ?? 0)}`]);
+    rows.push(['RPO', `${formatSeconds(proof.rpoSeconds)}, objective ${formatSeconds(objectives?.rpoSeconds ?? 0)}`]);
+    rows.push(['Report', proof.reportKey]);
+  }
+  return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${formatSeconds(seconds)}.`)].join(
+    '\n',
+  );
+}

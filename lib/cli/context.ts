@@ -1,0 +1,27 @@
+import { loadConfig } from '../config/load.ts';
+import { type Config, ConfigError } from '../config/schema.ts';
+import { type Clients, createClients } from './clients.ts';
+import { CliError, exitCode } from './errors.ts';
+
+/** What the commands that talk to a deployed pgdr share. */
+export interface Deployment {
+  readonly config: Config;
+  readonly clients: Clients;
+}
+
+/** `region`: what was asked for, else AWS_REGION, else the primary region of the configuration. */
+export async function openDeployment(region: string | undefined): Promise<Deployment> {
+  let config: Config;
+  try {
+    config = await loadConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new CliError('ConfigInvalid', error.message, {
+      exit: exitCode.usage,
+      intact: 'Nothing was started.',
+      cause: error,
+    });
+  }
+  const chosen = region ?? process.env.AWS_REGION ?? config.regions.primary;
+  return { config, clients: createClients({ region: chosen }) };
+}

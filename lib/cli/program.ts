@@ -1,0 +1,110 @@
+import { join } from 'node:path';
+import { Command, CommanderError, Option } from 'commander';
+import type { Workflow } from '../core/outcome.ts';
+import type { ListOptions } from './commands/list.ts';
+import type { RehearseOptions } from './commands/rehearse.ts';
+import type { UpOptions } from './commands/up.ts';
+import type { WorkflowOptions } from './commands/workflow.ts';
+import { type ExitCode, exitCode, reportOf, toCliError } from './errors.ts';
+import { wasInterrupted } from './interrupt.ts';
+import { createOutput } from './output.ts';
+import { isAlive } from './processes.ts';
+import { stateDirectory } from './rehearse/assembly.ts';
+import { errorLines } from './rehearse/summary.ts';
+import { adoptUpEnvironment } from './up-environment.ts';
+
+/** The command line. Each command is a file of commands/, loaded when it is called. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let code: ExitCode = exitCode.done;
+  const json = argv.includes('--json');
+  const run = async (work: Promise<ExitCode>) => {
+    code = await work;
+  };
+  try {
+    await createProgram(run).parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (thrown) {
+    // Help and version end by an error of commander's, too.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCode.done : exitCode.usage;
+    if (wasInterrupted()) return new Promise<never>(() => {});
+    const error = toCliError(thrown);
+    const output = createOutput(json);
+    if (json) output.result({ ok: false, error: reportOf(error) }, () => '');
+    for (const line of errorLines(reportOf(error), createOutput(true))) process.stderr.write(`${line}\n`);
+    if (process.env.PGDR_DEBUG) process.stderr.write(`${(error.cause as Error)?.stack ?? error.stack}\n`);
+    return error.exit;
+  }
+}
+
+function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): Command {
+  const program = new Command('pgdr')
+    .description('Disaster recovery for PostgreSQL on AWS: backups that were restored, with measured RPO and RTO.')
+    .exitOverride()
+    .showHelpAfterError('(pgdr --help shows all commands)')
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed, 2 bad usage, 3 refused by a safety check, 4 not found.\nEvery command and its JSON: docs/cli.md',
+    );
+
+  const json = () => new Option('--json', 'print one line of JSON on stdout; progress goes to stderr');
+  const size = (standard: string) => new Option('--size <size>', 'data to begin with, e.g. 200MB').default(standard);
+  const region = () => new Option('--region <region>', 'AWS region (default: AWS_REGION, else the primary region)');
+  const verbose = () => new Option('--verbose', 'show what happens inside the local cloud');
+
+  program
+    .command('rehearse')
+    .description('back up, restore and prove a real database on a local cloud; nothing leaves this machine')
+    .addOption(json())
+    .addOption(size('200MB'))
+    .option('--fault <name>', 'let something go wrong (docs/cli.md lists the faults); ends with exit code 1')
+    .option('--keep', 'keep the directory of the run')
+    .option('--report <path>', 'where to write the HTML report')
+    .addOption(verbose())
+    .action(async (options: RehearseOptions) => run((await import('./commands/rehearse.ts')).rehearse(options)));
+
+  program
+    .command('up')
+    .description('keep the local cloud running, for pgdr and `aws --endpoint-url`, until Ctrl-C')
+    .addOption(json())
+    .addOption(size('50MB'))
+    .option('--port <port>', 'port of the endpoint (default: a free one)')
+    .addOption(verbose())
+    .action(async (options: UpOptions) => run((await import('./commands/up.ts')).up(options)));
+
+  const workflow = (name: string, machine: Workflow, description: string) =>
+    program
+      .command(name)
+      .argument('<database>', 'as named in pgdr.config.ts')
+      .description(description)
+      .addOption(json())
+      .addOption(region())
+      .option('--no-wait', 'start it and do not wait for its end')
+      .action(async (database: string, options: WorkflowOptions) => {
+        adopt();
+        return run((await import('./commands/workflow.ts')).runWorkflow(machine, database, options));
+      });
+  workflow('backup', 'backup-logical', 'take a backup now, verify it, and follow it to its end');
+  workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it').option(
+    '--backup <id>',
+    'a backup other than the latest',
+  );
+
+  program
+    .command('list')
+    .argument('<database>', 'as named in pgdr.config.ts')
+    .description('show the backups of a database, newest first')
+    .addOption(json())
+    .addOption(region())
+    .action(async (database: string, options: ListOptions) => {
+      adopt();
+      return run((await import('./commands/list.ts')).list(database, options));
+    });
+  for (const command of program.commands) command.exitOverride();
+  return program;
+}
+
+/** Commands that talk to AWS talk to the local cloud of `pgdr up` when it runs and nothing else was chosen. */
+function adopt(): void {
+  const endpoint = adoptUpEnvironment(join(stateDirectory, 'up.env'), process.env, isAlive);
+  if (endpoint) process.stderr.write(`Using the local cloud of \`pgdr up\` at ${endpoint}.\n`);
+}

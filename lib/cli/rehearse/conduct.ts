@@ -1,0 +1,169 @@
+import { describeFailure, isErrorName } from '../../core/errors.ts';
+import { CliError, type ErrorReport, reportOf, toCliError } from '../errors.ts';
+import type { Output } from '../output.ts';
+import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
+import { createSteps, type Steps } from '../steps.ts';
+import { readBackup, readMetrics, readProof } from './evidence.ts';
+import type { Fault } from './faults/fault.ts';
+import { runFault } from './faults/index.ts';
+import { database, type Rehearsal, startRehearsal, type WorkflowRun } from './rehearsal.ts';
+import type { RehearsalResult } from './result.ts';
+import { judgeRehearsal } from './verdict.ts';
+
+/** A whole rehearsal, from nothing to a verdict. It never throws for what the rehearsal is there to find out. */
+
+export interface ConductOptions {
+  readonly postgres: PostgresBinaries;
+  readonly directory: string;
+  readonly size: number;
+  readonly fault?: Fault;
+  readonly output: Output;
+  readonly reportPath: string;
+  readonly verbose?: (line: string) => void;
+}
+
+type Parts = { -readonly [Key in keyof RehearsalResult]?: RehearsalResult[Key] };
+
+export async function conduct(options: ConductOptions): Promise<RehearsalResult> {
+  const began = new Date();
+  const steps = createSteps(options.output, began.getTime());
+  const parts: Parts = { checks: [], metrics: {}, slack: { messages: [] } };
+  let rehearsal: Rehearsal | undefined;
+  try {
+    rehearsal = await startRehearsal({ ...options, steps });
+    parts.sourceBytes = rehearsal.sourceBytes;
+    await (options.fault ? rehearseFault(rehearsal, options.fault, parts) : rehearse(rehearsal, parts));
+    await readBack(rehearsal, began, parts, steps);
+    if (!options.fault) parts.error ??= brokenCheck(parts);
+  } catch (thrown) {
+    parts.error = reportOf(toCliError(thrown));
+    // A fault that cannot be injected here, or a checkout that cannot be used, is no verdict.
+    if (thrown instanceof CliError && thrown.exit !== 1) throw thrown;
+  } finally {
+    if (rehearsal) {
+      parts.slack = { messages: [...rehearsal.webhook.messages] };
+      await rehearsal.stop();
+    }
+  }
+  return {
+    schemaVersion: 1,
+    ok: parts.error === undefined && options.fault === undefined,
+    startedAt: began.toISOString(),
+    seconds: (Date.now() - began.getTime()) / 1000,
+    postgres: { version: options.postgres.version, major: options.postgres.major },
+    ...(parts as Required<Pick<Parts, 'checks' | 'metrics' | 'slack'>>),
+    steps: steps.records,
+    reportPath: options.reportPath,
+  };
+}
+
+/** Both workflows by their schedules, then what the cloud shows of them. */
+async function rehearse(rehearsal: Rehearsal, parts: Parts): Promise<void> {
+  const commitsBefore = rehearsal.writeLoad?.commits() ?? 0;
+  const backup = await rehearsal.run('backup-logical');
+  const commitsDuringBackup = (rehearsal.writeLoad?.commits() ?? 0) - commitsBefore;
+  await describeBackup(rehearsal, backup, parts);
+  if (!backup.succeeded) {
+    parts.error = errorOf(backup);
+    return;
+  }
+  const restore = await rehearsal.run('restore-test');
+  const proof = await describeProof(rehearsal, restore, parts);
+  if (!restore.succeeded) parts.error = errorOf(restore);
+
+  const { clients, settings, webhook } = rehearsal;
+  const stored = await readBackup(clients, settings.bucket, backup.outcome?.backup?.manifestKey ?? '');
+  parts.checks = judgeRehearsal({
+    backup: { status: backup.execution.status ?? '', ...stored },
+    restore: { status: restore.execution.status ?? '', proof },
+    metrics: await readMetrics(clients, database, backup.startedAt),
+    slackMessages: webhook.messages.length,
+    slackRefused: webhook.refused,
+    commitsDuringBackup,
+  });
+}
+
+async function rehearseFault(rehearsal: Rehearsal, fault: Fault, parts: Parts): Promise<void> {
+  if (fault.workflow === 'restore-test') {
+    const backup = await rehearsal.run('backup-logical');
+    await describeBackup(rehearsal, backup, parts);
+    if (!backup.succeeded) {
+      parts.error = errorOf(backup);
+      return;
+    }
+  }
+  const { run, result } = await runFault(rehearsal, fault);
+  parts.fault = result;
+  parts.error = errorOf(run) ?? {
+    name: 'FaultUnnoticed',
+    message: `${run.workflow} succeeded in spite of the fault ${fault.name}.`,
+  };
+  if (run.workflow === 'restore-test') await describeProof(rehearsal, run, parts);
+}
+
+/** Metrics and the write load are read at the very end, whatever came of the workflows. */
+async function readBack(rehearsal: Rehearsal, began: Date, parts: Parts, steps: Steps): Promise<void> {
+  parts.metrics = await readMetrics(rehearsal.clients, database, began);
+  const { rpoSeconds, rtoSeconds } = rehearsal.settings.objectives;
+  parts.objectives = { rpoSeconds, rtoSeconds };
+  const { writeLoad } = rehearsal;
+  if (writeLoad)
+    parts.writeLoad = await steps.run('Stop the write load', async () => {
+      const commits = await writeLoad.stop();
+      return { commits, perSecond: commits / writeLoad.seconds() };
+    });
+}
+
+async function describeBackup({ clients, settings }: Rehearsal, { outcome }: WorkflowRun, parts: Parts): Promise<void> {
+  if (!outcome?.backup) return;
+  const { verification } = await readBackup(clients, settings.bucket, outcome.backup.manifestKey);
+  parts.backup = { ...outcome.backup, verifiedAt: verification?.verifiedAt ?? null };
+}
+
+async function describeProof({ clients, settings }: Rehearsal, run: WorkflowRun, parts: Parts) {
+  const summary = run.outcome?.proof ?? run.failure?.proof;
+  const report = summary && (await readProof(clients, settings.bucket, summary.reportKey));
+  if (!summary || !report) return undefined;
+  const { id, backupId, level, holds, restoreSeconds, proofSeconds, tables, checks } = report;
+  const { reportKey, rows } = summary;
+  parts.proof = {
+    id,
+    reportKey,
+    backupId,
+    level,
+    holds,
+    tables: tables.length,
+    rows,
+    restoreSeconds,
+    proofSeconds,
+    perTable: tables,
+    checks: [...checks],
+  };
+  parts.rpoSeconds = report.rpoSeconds;
+  parts.rtoSeconds = report.rtoSeconds;
+  return report;
+}
+
+function errorOf(run: WorkflowRun): ErrorReport | undefined {
+  if (run.succeeded) return undefined;
+  const { failure, execution } = run;
+  const name = execution.error ?? execution.status ?? 'Unexpected';
+  const words = isErrorName(name) ? describeFailure(name, '') : undefined;
+  return {
+    name,
+    message: failure?.message ?? execution.cause ?? `${run.workflow} ended ${execution.status}`,
+    ...(failure?.step && { step: failure.step }),
+    ...(words && { intact: words.intact, tryNext: words.tryNext, runbook: words.runbook }),
+  };
+}
+
+/** Both executions succeeded, and yet something does not hold. */
+function brokenCheck({ checks = [] }: Parts): ErrorReport | undefined {
+  const broken = checks.filter((check) => !check.ok);
+  if (checks.length > 0 && broken.length === 0) return undefined;
+  return {
+    name: 'RehearsalCheckFailed',
+    message: broken.map(({ name, detail }) => `${name}: ${detail}`).join('; ') || 'Nothing was checked.',
+    tryNext: 'Run again with --keep and look at the logs below the directory that it names.',
+  };
+}

@@ -1,0 +1,23 @@
+import { defineConfig } from '../../config/schema.ts';
+
+/** What a rehearsal deploys: the sample of pgdr.config.ts, for a database of the PostgreSQL that this machine has. */
+const major = Number(process.env.PGDR_REHEARSE_MAJOR);
+
+/** The smallest that Fargate has; a silent task is given up after half a minute, so that a rehearsal of it is short. */
+const smallTask = { vcpu: 1, memoryGiB: 2, storageGiB: 21, heartbeatTimeout: '30 seconds' } as const;
+
+export default defineConfig({
+  name: 'rehearsal',
+  regions: { primary: 'eu-north-1', recovery: 'us-east-1' },
+  databases: [
+    {
+      name: 'orders',
+      engine: 'postgres',
+      version: major as 13 | 14 | 15 | 16 | 17 | 18,
+      primary: { secret: 'orders/primary' },
+      logical: { task: { ...smallTask } },
+      restoreTest: { task: { ...smallTask } },
+    },
+  ],
+  notifications: { slackWebhookSecret: 'pgdr/slack' },
+});

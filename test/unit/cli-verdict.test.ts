@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { type Evidence, judgeRehearsal } from '../../lib/cli/rehearse/verdict.ts';
+import type { Manifest } from '../../lib/core/manifest.ts';
+import type { ProofReport } from '../../lib/core/proof.ts';
+
+const manifest = {
+  id: 'b1',
+  objects: [{ parts: [{}, {}] }, { parts: [{}] }],
+  tables: [{ relation: 'public.a' }, { relation: 'public.b' }],
+} as unknown as Manifest;
+const table = (relation: string) => ({ relation, expectedRows: '3', rows: '3', hashesEqual: true });
+const proof = {
+  backupId: 'b1',
+  level: 'L4',
+  holds: true,
+  checks: [{ level: 'L4', name: 'content', held: true, detail: '' }],
+  tables: [table('public.a'), table('public.b')],
+} as unknown as ProofReport;
+const good: Evidence = {
+  backup: { status: 'SUCCEEDED', manifest, verification: { parts: 3 } as never },
+  restore: { status: 'SUCCEEDED', proof },
+  metrics: { BackupSucceeded: 1, RestoreTestSucceeded: 1 },
+  slackMessages: 2,
+  slackRefused: [],
+  commitsDuringBackup: 10,
+};
+
+const broken = (evidence: Evidence) => judgeRehearsal(evidence).flatMap((check) => (check.ok ? [] : [check.name]));
+
+describe('the verdict over a rehearsal', () => {
+  it('holds when everything does', () => expect(broken(good)).toEqual([]));
+
+  const cases: [string, Evidence][] = [
+    ['backup-logical succeeded', { ...good, backup: { ...good.backup, status: 'FAILED' } }],
+    ['every part was read back', { ...good, backup: { ...good.backup, verification: { parts: 2 } as never } }],
+    ['every part was read back', { ...good, backup: { status: 'SUCCEEDED', manifest } }],
+    ['restore-test succeeded', { ...good, restore: { ...good.restore, status: 'TIMED_OUT' } }],
+    ['the proof is of this backup', { ...good, restore: { ...good.restore, proof: { ...proof, backupId: 'b0' } } }],
+    ['the proof holds to L4', { ...good, restore: { ...good.restore, proof: { ...proof, level: 'L3' } } }],
+    ['the proof holds to L4', { ...good, restore: { ...good.restore, proof: { ...proof, holds: false } } }],
+    [
+      'every table is proven equal',
+      { ...good, restore: { ...good.restore, proof: { ...proof, tables: [table('public.a')] } } },
+    ],
+    [
+      'every table is proven equal',
+      {
+        ...good,
+        restore: {
+          ...good.restore,
+          proof: { ...proof, tables: [table('public.a'), { ...table('public.b'), hashesEqual: false }] },
+        },
+      },
+    ],
+    ['metric BackupSucceeded = 1', { ...good, metrics: { RestoreTestSucceeded: 1 } }],
+    ['metric RestoreTestSucceeded = 1', { ...good, metrics: { BackupSucceeded: 1, RestoreTestSucceeded: 0 } }],
+    ['Slack took two messages', { ...good, slackMessages: 1 }],
+    ['Slack took two messages', { ...good, slackRefused: ['no_text'] }],
+    ['the source was written to meanwhile', { ...good, commitsDuringBackup: 0 }],
+  ];
+  it.each(cases)('does not hold without: %s', (name, evidence) => expect(broken(evidence)).toEqual([name]));
+
+  it('does not hold on nothing', () => {
+    expect(broken({ ...good, backup: { status: 'FAILED' }, restore: { status: 'FAILED' } }).length).toBeGreaterThan(5);
+  });
+});
