@@ -51,7 +51,7 @@ function installDependencies() {
   // Under `npm run`, npm names itself; its own loglevel must not silence the one that installs.
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm'];
   const [command, ...prefix] = npm;
-  const result = spawnSync(command, [...prefix, 'ci', '--no-audit', '--no-fund', '--loglevel=warn'], {
+  const result = spawnSync(command, [...prefix, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', process.stderr.fd, process.stderr.fd],
     shell: process.platform === 'win32',
