@@ -11,7 +11,7 @@ export type Check = (value: Json, path: string, report: Report) => void;
 export const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** `$.States['Take backup']`: the path of a member. */
+/** `$.States['Do it']`: the path of a member. */
 export const member = (path: string, key: string): string =>
   /^[A-Za-z_][A-Za-z0-9_]*$/.test(key) ? `${path}.${key}` : `${path}['${key.replaceAll("'", "\\'")}']`;
 

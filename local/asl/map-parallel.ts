@@ -104,7 +104,7 @@ async function runAll(
         results[index] = await start(index, inner);
       } catch (error) {
         failed ??= { error, at: inner };
-        
+        siblings.abort('a sibling failed');
       }
       before = inner.trail;
     }

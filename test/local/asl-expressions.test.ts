@@ -101,6 +101,16 @@ describe('variables', () => {
     expect(ran.output).toEqual([1, 1, 2, 11]);
   });
 
+  it('stay until they are assigned again', async () => {
+    const ran = await run({
+      First: { Type: 'Pass', Assign: { x: 1, y: 1 }, Next: 'Second' },
+      Second: { Type: 'Pass', Assign: { y: 2 }, Next: 'Third' },
+      Third: { Type: 'Pass', Next: 'Fourth' },
+      Fourth: { Type: 'Pass', Output: '{% [$x, $y] %}', End: true },
+    });
+    expect(ran.output).toEqual([1, 2]);
+  });
+
   it('are not yet there in the state that first assigns them', async () => {
     const ran = await run({ First: { Type: 'Pass', Assign: { x: 1 }, Output: '{% $x %}', End: true } });
     expect(ran).toMatchObject({ status: 'FAILED', error: 'States.QueryEvaluationError' });

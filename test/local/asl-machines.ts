@@ -1,3 +1,4 @@
+import { vi } from 'vitest';
 import { createClock } from '../../local/asl/clock.ts';
 import type { Integrate } from '../../local/asl/frame.ts';
 import type { HistoryEvent } from '../../local/asl/history.ts';
@@ -6,6 +7,9 @@ import { parseStateMachine } from '../../local/asl/load.ts';
 import type { Json, Outcome } from '../../local/asl/types.ts';
 
 /** What the tests of the ASL engine share. */
+
+// Milliseconds: a machine that hangs should fail its test soon, not after this folder's five minutes.
+vi.setConfig({ testTimeout: 20_000 });
 
 export const lambda = 'arn:aws:states:::lambda:invoke';
 export const callback = 'arn:aws:states:::lambda:invoke.waitForTaskToken';

@@ -296,6 +296,14 @@ describe('timeouts', () => {
     expect(ran).toMatchObject({ status: 'SUCCEEDED', output: 'alive' });
   });
 
+  it('silence after a heartbeat fails too', async () => {
+    const beatOnce = (call: TaskCall) => {
+      call.heartbeat();
+      return never();
+    };
+    expect(await run(waiting(), {}, beatOnce, { clock })).toMatchObject({ error: 'States.HeartbeatTimeout' });
+  });
+
   it('heartbeats do not extend TimeoutSeconds', async () => {
     const ran = await run(
       waiting({ TimeoutSeconds: 4 }),

@@ -8,7 +8,7 @@ import { type ApiCall, AwsError, type ResourceContext } from '../../local/facade
 import { createEcs, type EcsFacade } from '../../local/facades/ecs.ts';
 import { createLambda, type LambdaFacade } from '../../local/facades/lambda.ts';
 import { createS3 } from '../../local/facades/s3.ts';
-import { createSns } from '../../local/facades/sns.ts';
+import { createSns, type SnsFacade } from '../../local/facades/sns.ts';
 import { createSsm } from '../../local/facades/ssm.ts';
 import { createStates, type States } from '../../local/facades/states.ts';
 import { type Host, startHost } from '../../local/host.ts';
@@ -26,6 +26,7 @@ let host: Host;
 let states: States;
 let ecs: EcsFacade;
 let lambda: LambdaFacade;
+let sns: SnsFacade;
 let made = 0;
 
 const about = (logicalId: string): ResourceContext => ({
@@ -40,13 +41,13 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'integrations-'));
   host = await startHost({ directory, regions: [region] });
   host.add(createSsm(host.world));
-  host.add(createSns(host.world));
   host.add(createS3(host.world));
   lambda = host.add(createLambda(host.world, { fileAsset: (key) => join(directory, key.replace(/\.zip$/, '')) }));
   const real = createEcs(host.world, {
     imageFor: (uri) => (uri === image ? { context: directory, buildArgs: {} } : undefined),
     containerCredentialsPath: host.identity.containerCredentialsPath,
   });
+  sns = host.add(createSns(host.world, { invokeFromService: lambda.invokeFromService }));
   // As where Fargate has no capacity: RunTask answers 200 with failures.
   const runTask = real.operations?.RunTask;
   const failures = [{ reason: 'RESOURCE:MEMORY', arn: 'arn:cluster' }];
@@ -303,11 +304,11 @@ describe('sns:publish', () => {
   it('sends what is not text as JSON', async () => {
     const calls: ApiCall[] = [];
     const remove = host.intercept((call) => void calls.push(call));
-    const sns = host.facades.find(({ service }) => service === 'sns');
-    const topic = await sns?.resources?.['AWS::SNS::Topic']?.({ TopicName: 'topic' }, about('Topic'));
+    const topic = await sns.resources?.['AWS::SNS::Topic']?.({ TopicName: 'topic' }, about('Topic'));
     const { outcome } = await finish(task(publish, { TopicArn: topic?.ref, Message: { n: 1 } }));
     remove();
     expect(outcome).toEqual({ status: 'SUCCEEDED', output: { MessageId: expect.stringMatching(/^[\w-]{36}$/) } });
+    expect(sns.messages(topic?.ref)).toMatchObject([{ texts: { default: '{"n":1}' } }]);
     expect(calls).toContainEqual(
       expect.objectContaining({
         action: 'sns:Publish',
