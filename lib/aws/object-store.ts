@@ -1,18 +1,16 @@
 import { createHash } from 'node:crypto';
 import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
+  PutObjectRetentionCommand,
   S3Client,
   type S3ServiceException,
-  UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { type ErrorName, PgdrError } from '../core/errors.ts';
 import type { ManifestPart } from '../core/manifest.ts';
+import { abortUpload, completeUpload, createUpload, cutIntoParts, prepend, sendPart, sendParts } from './multipart.ts';
 
 /**
  * Write-once objects in one bucket, in streams. Every write says `If-None-Match: *`; where an object exists already,
@@ -22,6 +20,13 @@ import type { ManifestPart } from '../core/manifest.ts';
 export interface ObjectStore {
   readonly s3: S3Client;
   readonly bucket: string;
+  /** Object Lock of what is written; the bucket's default retention applies without it. */
+  readonly lock?: Lock;
+}
+
+export interface Lock {
+  readonly mode: 'GOVERNANCE' | 'COMPLIANCE';
+  readonly until: Date;
 }
 
 export interface StoredObject {
@@ -34,17 +39,14 @@ export interface StoredObject {
   readonly encryption?: string;
 }
 
-/** Parts in flight per stream: with the one being filled, a stream holds at most three parts in memory. */
-const partsInFlight = 2;
-
-export function openStore(bucket: string): ObjectStore {
+export function openStore(bucket: string, lock?: Lock): ObjectStore {
   // Five attempts with the SDK's exponential backoff ride out a throttled or restarting partition; the connection
   // and idle limits turn a silent network into an error that can be retried.
   const s3 = new S3Client({
     maxAttempts: 5,
     requestHandler: { connectionTimeout: 5_000, requestTimeout: 60_000, throwOnRequestTimeout: true },
   });
-  return { s3, bucket };
+  return { s3, bucket, lock };
 }
 
 /** Stores a stream as one object: a single PUT when it fits in one part, a multipart upload otherwise. */
@@ -52,55 +54,27 @@ export async function putStream(
   store: ObjectStore,
   key: string,
   source: AsyncIterable<Buffer>,
-  options: { readonly partBytes: number; readonly onBytes?: (bytes: number) => void },
+  options: { readonly partBytes: number },
 ): Promise<StoredObject> {
   const whole = createHash('sha256');
-  const parts = split(source, options.partBytes, (chunk) => {
-    whole.update(chunk);
-    options.onBytes?.(chunk.length);
-  });
+  const parts = cutIntoParts(source, options.partBytes, (chunk) => whole.update(chunk));
   const first = await parts.next();
   const second = first.done ? first : await parts.next();
-  if (second.done) {
-    const body = first.done ? Buffer.alloc(0) : first.value;
-    return putOnce(store, key, body);
-  }
-  const upload = await refused(key, () =>
-    store.s3.send(new CreateMultipartUploadCommand({ Bucket: store.bucket, Key: key, ChecksumAlgorithm: 'SHA256' })),
-  );
-  const uploadId = upload.UploadId;
+  if (first.done || second.done) return putOnce(store, key, first.value ?? Buffer.alloc(0));
+
+  const upload = await refused(key, () => createUpload(store, key));
   try {
-    const sent = await sendParts(store, key, uploadId, prepend([first.value as Buffer, second.value], parts));
-    const completed = await writeOnce(store, key, whole.digest('hex'), () =>
-      store.s3.send(
-        new CompleteMultipartUploadCommand({
-          Bucket: store.bucket,
-          Key: key,
-          UploadId: uploadId,
-          IfNoneMatch: '*',
-          MultipartUpload: {
-            Parts: sent.map((part, i) => ({
-              PartNumber: i + 1,
-              ETag: part.etag,
-              ChecksumSHA256: Buffer.from(part.sha256, 'hex').toString('base64'),
-            })),
-          },
-        }),
-      ),
+    const sent = await sendParts(prepend([first.value, second.value], parts), (body, partNumber) =>
+      refused(`${key} part ${partNumber}`, () => sendPart(upload, partNumber, body)),
     );
-    if (completed.existed) await abort(store, key, uploadId);
+    const completed = await writeOnce(store, key, whole.digest('hex'), () => completeUpload(upload, sent));
+    if (completed.existed) await abortUpload(upload);
     const bytes = sent.reduce((sum, part) => sum + part.bytes, 0);
     return { ...completed.stored, key, bytes, parts: sent.map((part) => ({ bytes: part.bytes, sha256: part.sha256 })) };
   } catch (error) {
-    await abort(store, key, uploadId);
+    await abortUpload(upload);
     throw error;
   }
-}
-
-/** A courtesy to the bill: what has no manifest is never read, and a lifecycle rule is the second net. */
-async function abort(store: ObjectStore, key: string, uploadId: string | undefined): Promise<void> {
-  const command = new AbortMultipartUploadCommand({ Bucket: store.bucket, Key: key, UploadId: uploadId });
-  await store.s3.send(command).catch(() => {});
 }
 
 /** Stores a small object in one request. */
@@ -115,11 +89,32 @@ export async function putOnce(store: ObjectStore, key: string, body: Buffer): Pr
         IfNoneMatch: '*',
         ContentLength: body.length,
         ContentType: contentType(key),
+        ...lockHeaders(store),
         ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
       }),
     ),
   );
   return { ...stored, key, bytes: body.length, parts: body.length > 0 ? [{ bytes: body.length, sha256 }] : [] };
+}
+
+/** Keeps an existing object version as long as what is written now; a lock that lasts longer stays as it is. */
+export async function extendLock(store: ObjectStore, key: string, versionId?: string): Promise<void> {
+  const { lock, bucket } = store;
+  if (!lock) return;
+  const head = await readable(key, 'ObjectMissing', () =>
+    store.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId })),
+  );
+  if (head.ObjectLockRetainUntilDate && head.ObjectLockRetainUntilDate >= lock.until) return;
+  await refused(key, () =>
+    store.s3.send(
+      new PutObjectRetentionCommand({
+        Bucket: bucket,
+        Key: key,
+        VersionId: versionId,
+        Retention: { Mode: lock.mode, RetainUntilDate: lock.until },
+      }),
+    ),
+  );
 }
 
 /** A whole small object as text; `missing` names the catalogue error when it does not exist. */
@@ -173,82 +168,6 @@ export async function* list(store: ObjectStore, prefix: string, delimiter?: '/')
   } while (ContinuationToken);
 }
 
-interface SentPart extends ManifestPart {
-  readonly etag: string | undefined;
-}
-
-async function sendParts(
-  store: ObjectStore,
-  key: string,
-  uploadId: string | undefined,
-  parts: AsyncIterable<Buffer>,
-): Promise<SentPart[]> {
-  const inFlight: Promise<SentPart>[] = [];
-  const sent: Promise<SentPart>[] = [];
-  for await (const body of parts) {
-    const part = sendPart(store, key, uploadId, sent.length + 1, body);
-    part.catch(() => {}); // Reported where it is awaited below.
-    sent.push(part);
-    inFlight.push(part);
-    if (inFlight.length >= partsInFlight) await inFlight.shift();
-  }
-  return Promise.all(sent);
-}
-
-async function sendPart(
-  store: ObjectStore,
-  key: string,
-  uploadId: string | undefined,
-  partNumber: number,
-  body: Buffer,
-): Promise<SentPart> {
-  const digest = createHash('sha256').update(body).digest();
-  const answer = await refused(`${key} part ${partNumber}`, () =>
-    store.s3.send(
-      new UploadPartCommand({
-        Bucket: store.bucket,
-        Key: key,
-        UploadId: uploadId,
-        PartNumber: partNumber,
-        Body: body,
-        ContentLength: body.length,
-        ChecksumSHA256: digest.toString('base64'),
-      }),
-    ),
-  );
-  return { bytes: body.length, sha256: digest.toString('hex'), etag: answer.ETag };
-}
-
-/** Cuts a stream into buffers of exactly `size` bytes, the last one shorter. */
-async function* split(
-  source: AsyncIterable<Buffer>,
-  size: number,
-  onChunk: (chunk: Buffer) => void,
-): AsyncGenerator<Buffer, undefined> {
-  let held: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of source) {
-    onChunk(chunk);
-    let rest = chunk;
-    while (length + rest.length >= size) {
-      const taken = rest.subarray(0, size - length);
-      yield Buffer.concat([...held, taken], size);
-      rest = rest.subarray(taken.length);
-      held = [];
-      length = 0;
-    }
-    if (rest.length > 0) held.push(rest);
-    length += rest.length;
-  }
-  if (length > 0) yield Buffer.concat(held, length);
-  return undefined;
-}
-
-async function* prepend(head: Buffer[], tail: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield* head;
-  yield* tail;
-}
-
 interface WriteAnswer {
   VersionId?: string;
   ServerSideEncryption?: string;
@@ -299,6 +218,9 @@ function storageError(what: string, error: unknown): PgdrError {
   const attempts = $metadata?.attempts ? ` after ${$metadata.attempts} attempts` : '';
   return new PgdrError('StorageRefused', `${what}: ${name}: ${message}${attempts}`, { cause: error });
 }
+
+export const lockHeaders = ({ lock }: ObjectStore) =>
+  lock && { ObjectLockMode: lock.mode, ObjectLockRetainUntilDate: lock.until };
 
 const contentType = (key: string): string =>
   key.endsWith('.json')
