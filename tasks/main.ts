@@ -8,6 +8,7 @@ import { parseSettings } from '../lib/core/settings.ts';
 import { backupLogical } from './backup-logical.ts';
 import { type Job, JobFailure } from './job.ts';
 import { log } from './log.ts';
+import { restoreJob } from './restore-job.ts';
 import { restoreTest } from './restore-test.ts';
 
 /**
@@ -18,7 +19,11 @@ import { restoreTest } from './restore-test.ts';
 /** Far below the wait of the state machines (`heartbeatTimeout`, 30 s at the least), so that a few may be lost. */
 const heartbeatMilliseconds = 10_000;
 
-const jobs: Readonly<Record<string, Job>> = { 'backup-logical': backupLogical, 'restore-test': restoreTest };
+const jobs: Readonly<Record<string, Job>> = {
+  'backup-logical': backupLogical,
+  'restore-test': restoreTest,
+  restore: restoreJob,
+};
 
 async function main(jobName: string): Promise<void> {
   const token = openTaskToken(process.env.PGDR_TASK_TOKEN ?? '');

@@ -1,155 +1,146 @@
-import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest, ManifestObject } from '../lib/core/manifest.ts';
+import type { Manifest } from '../lib/core/manifest.ts';
+import { dataEntries, objectOf, planRestore, type RestorePlan } from '../lib/core/restore-plan.ts';
 import { connect } from '../lib/postgres/connection.ts';
-import type { EphemeralServer } from '../lib/postgres/ephemeral.ts';
-import { firstError, startTool } from '../lib/postgres/tools.ts';
-import { log, startProgress } from './log.ts';
-import { checkObject, intoFile, intoTool, readObject } from './restore-stream.ts';
+import { startProgress } from './log.ts';
+import { createDatabase, describeDatabase } from './restore-database.ts';
+import { fetchGlobals, restoreAllRoles } from './restore-globals.ts';
+import { fillMaterializedViews, setSequences } from './restore-rest.ts';
+import { checkObject } from './restore-stream.ts';
+import {
+  type Definitions,
+  fetchDefinitions,
+  intoDatabase,
+  type RestoreOptions,
+  restoreFile,
+  restoreObject,
+  type TargetServer,
+  useList,
+} from './restore-tools.ts';
+
+const everything = { tables: [], schemas: [], schemaOnly: false };
 
 /**
- * Restores a logical backup into an empty server: globals → definitions → data in parallel → indexes and constraints
- * → materialized views → ANALYZE. Every object is read to its end and held against the manifest on the way.
+ * Restores a whole backup into an empty server of our own: globals → definitions → data in parallel → indexes and
+ * constraints → materialized views → ANALYZE. Every object is read to its end and held against the manifest on the way.
  */
 export async function restore(
   manifest: Manifest,
   store: ObjectStore,
-  server: EphemeralServer,
-  options: { directory: string; concurrency: number; signal: AbortSignal },
+  server: TargetServer,
+  options: RestoreOptions,
 ): Promise<void> {
-  const { signal, concurrency } = options;
-  const { tools } = server;
+  const source = sourceOf(manifest);
+  await checkExtensions(server, source.extensions);
+  await restoreAllRoles(await fetchGlobals(manifest, store, options), server, options.signal);
+  const definitions = await fetchDefinitions(manifest, store, options);
+  const plan = planRestore(manifest, definitions.toc, everything);
+  if (source.name !== server.connection.dbname) {
+    await withClient(server, server.connection.dbname, (client) =>
+      createDatabase(client, definitions.toc, source.name),
+    );
+  }
+  await fillDatabase(source.name, plan, manifest, definitions, store, server, options);
+  await withClient(server, source.name, (client) => describeDatabase(client, definitions.toc, source.name));
+  // The fingerprint is no archive, but L0 is about every object.
+  await checkObject(store, objectOf(manifest, 'fingerprint'), options.signal);
+}
+
+/** The database that was backed up. */
+export function sourceOf(manifest: Manifest): Manifest['databases'][number] {
   const [database] = manifest.databases;
   if (!database) throw new PgdrError('ManifestInvalid', 'the manifest names no database');
-  const only = (role: ManifestObject['role']): ManifestObject => {
-    const object = manifest.objects.find((o) => o.role === role);
-    if (!object) throw new PgdrError('ManifestInvalid', `the manifest lists no ${role} object`);
-    return object;
-  };
+  return database;
+}
 
-  await checkExtensions(server, database.extensions);
+/** Restores what a plan says into a database that holds nothing of it yet. */
+export async function fillDatabase(
+  database: string,
+  plan: RestorePlan,
+  manifest: Manifest,
+  definitions: Definitions,
+  store: ObjectStore,
+  server: TargetServer,
+  options: RestoreOptions,
+): Promise<void> {
+  // The first failure ends what else is running: nobody waits for the rest of a restore that has failed.
+  const stop = new AbortController();
+  const inner = { ...options, signal: AbortSignal.any([options.signal, stop.signal]) };
+  const into = intoDatabase(database);
+  const { selection } = plan;
+  const list = selection
+    ? [
+        await useList(
+          options.directory,
+          'definitions',
+          definitions.toc.filter((e) => selection.chosen.includes(e) || selection.needed.includes(e)).map((e) => e.id),
+        ),
+      ]
+    : [];
+  const section = (step: string, ...args: string[]) =>
+    restoreFile(step, [...args, '--no-tablespaces', ...list, into, definitions.path], server, inner.signal);
 
-  const globals = join(options.directory, 'globals.sql');
-  await readObject(store, only('globals'), intoFile(globals), signal);
-  const psql = startTool(
-    'psql',
-    ['--no-psqlrc', '--quiet', '--dbname=postgres', `--file=${globals}`],
-    tools,
-    'RestoreFailed',
-    { signal },
-  );
-  psql.process.stdin?.end();
-  refuseErrors('globals', await psql.ended);
-
-  const schema = join(options.directory, 'schema.dump');
-  await readObject(store, only('schema'), intoFile(schema), signal);
-  const pgRestore = async (step: string, args: string[], object?: ManifestObject) => {
-    const tool = startTool('pg_restore', args, tools, 'RestoreFailed', { signal, accept: onlyAllowed });
-    if (object) await readObject(store, object, intoTool(tool), signal);
-    else tool.process.stdin?.end();
-    refuseErrors(step, await tool.ended);
-    log('restored', { step });
-  };
-  const into = `--dbname=${connectionString(database.name)}`;
-  await pgRestore('definitions', ['--create', '--section=pre-data', '--no-tablespaces', '--dbname=postgres', schema]);
-
-  const streams = manifest.objects
-    .filter((object) => object.role === 'main' || object.role === 'table')
-    .sort((a, b) => b.rawBytes - a.rawBytes);
+  await section('definitions', '--section=pre-data');
   const progress = startProgress(
     'restore',
-    streams.reduce((sum, o) => sum + o.rawBytes, 0),
+    plan.data.reduce((sum, object) => sum + object.rawBytes, 0),
   );
+  const waiting = [...plan.data];
+  const worker = async () => {
+    for (let object = waiting.shift(); object; object = waiting.shift()) {
+      const current = object;
+      // --data-only and not --section=data: it also makes the large objects, which are born before their data.
+      await restoreObject(current, store, server, inner, ['--data-only', into], (toc) =>
+        dataEntries(toc, plan, current),
+      );
+      progress.add(current.rawBytes);
+    }
+  };
+  const workers = Array.from({ length: options.concurrency }, worker);
   try {
-    const worker = async () => {
-      for (let object = streams.shift(); object; object = streams.shift()) {
-        // --data-only and not --section=data: it also makes the large objects, which are born before their data.
-        await pgRestore(object.relation ?? 'data', ['--data-only', into], object);
-        progress.add(object.rawBytes);
-      }
-    };
-    await Promise.all(Array.from({ length: concurrency }, worker));
+    await Promise.all(workers);
+  } catch (error) {
+    stop.abort(error);
+    await Promise.allSettled(workers);
+    throw error;
   } finally {
     progress.stop();
   }
-
-  await pgRestore('indexes and constraints', [
-    '--section=post-data',
-    '--no-tablespaces',
-    `--jobs=${concurrency}`,
-    into,
-    schema,
-  ]);
-  const client = await connect({ ...server.connection, dbname: database.name }, 'pgdr restore');
-  try {
-    await refreshMaterializedViews(client, manifest);
+  await section('indexes and constraints', '--section=post-data', `--jobs=${options.concurrency}`);
+  if (plan.schemaOnly) return;
+  await withClient(server, database, async (client) => {
+    if (selection) await setSequences(client, manifest, selection.sequences);
+    await fillMaterializedViews(client, manifest, selection?.materializedViews ?? null);
     await client.query('ANALYZE');
-  } finally {
-    await client.end().catch(() => {});
-  }
-  // The fingerprint is no archive, but L0 is about every object.
-  await checkObject(store, only('fingerprint'), signal);
+  });
 }
 
 /** A restore without a needed extension fails half-way: look before the first table is made. */
-async function checkExtensions(
-  server: EphemeralServer,
+export async function checkExtensions(
+  server: TargetServer,
   wanted: readonly { name: string; version: string }[],
 ): Promise<void> {
-  const client = await connect(server.connection, 'pgdr extensions');
-  try {
+  const missing = await withClient(server, server.connection.dbname, async (client) => {
     const { rows } = await client.query('SELECT name FROM pg_available_extensions');
-    const missing = wanted.filter(({ name }) => !rows.some((row) => row.name === name));
-    if (missing.length === 0) return;
-    const names = missing.map(({ name, version }) => `${name} ${version}`).join(', ');
-    throw new PgdrError('ExtensionUnavailable', `PostgreSQL ${server.version} here does not have ${names}`);
+    return wanted.filter(({ name }) => !rows.some((row) => row.name === name));
+  });
+  if (missing.length === 0) return;
+  const names = missing.map(({ name, version }) => `${name} ${version}`).join(', ');
+  throw new PgdrError('ExtensionUnavailable', `PostgreSQL ${server.version} at the target does not have ${names}`);
+}
+
+/** Work on a connection of its own to a database of the server. */
+export async function withClient<T>(
+  server: Pick<TargetServer, 'connection'>,
+  database: string,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = await connect({ ...server.connection, dbname: database }, 'pgdr restore');
+  try {
+    return await work(client);
   } finally {
     await client.end().catch(() => {});
   }
 }
-
-/** Views may be made of one another: fill those that can be filled until none is left or none moves. */
-async function refreshMaterializedViews(client: Client, manifest: Manifest): Promise<void> {
-  // As pg_restore would: a view must not depend on who restores it.
-  await client.query("SELECT pg_catalog.set_config('search_path', '', false)");
-  let waiting = manifest.materializedViews.filter((view) => view.populated).map((view) => view.relation);
-  while (waiting.length > 0) {
-    const stuck: string[] = [];
-    let reason = '';
-    for (const relation of waiting) {
-      try {
-        await client.query(`REFRESH MATERIALIZED VIEW ${relation}`);
-      } catch (error) {
-        stuck.push(relation);
-        reason = (error as Error).message;
-      }
-    }
-    if (stuck.length === waiting.length) {
-      throw new PgdrError('RestoreFailed', `materialized view ${stuck[0]} could not be filled: ${reason}`);
-    }
-    waiting = stuck;
-  }
-}
-
-/** Errors that a restore into an empty server meets and that lose nothing; everything else fails it. */
-const allowed: readonly RegExp[] = [
-  /role "postgres" already exists/, // The ephemeral server's own superuser.
-  /^pg_restore: (warning|hint|detail|from TOC entry)/i,
-  /errors ignored on restore/,
-];
-
-const errorLines = (stderr: string): string[] =>
-  stderr.split('\n').filter((line) => /\berror:|^(psql:.*)?ERROR:/i.test(line) && !allowed.some((ok) => ok.test(line)));
-
-const onlyAllowed = (stderr: string): boolean => errorLines(stderr).length === 0;
-
-function refuseErrors(step: string, stderr: string): void {
-  if (!onlyAllowed(stderr))
-    throw new PgdrError('RestoreFailed', `${step}: ${firstError(errorLines(stderr).join('\n'))}`);
-}
-
-/** A database name that libpq cannot take for a connection string. */
-const connectionString = (database: string): string =>
-  /[= '\\]|^postgres(ql)?:\/\//.test(database) ? `dbname='${database.replace(/['\\]/g, '\\$&')}'` : database;

@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { formatDuration } from './duration.ts';
-import { duration, integer, matching, object, oneOf, schedule } from './fields.ts';
+import { duration, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 
 /** One entry of `databases` in pgdr.config.ts. */
+
+const majors = [13, 14, 15, 16, 17, 18] as const;
 
 const minute = 60;
 const hour = 3600;
@@ -60,29 +62,72 @@ const task = (defaults: TaskDefaults) =>
 
 const logical = object({
   schedule: schedule('cron(0 2 * * ? *)').prefault('cron(0 2 * * ? *)'),
-  ownStreams: integer(0, 100, 8).default(8),
+  ownStreams: integer(0, 100, 16).default(16),
   concurrency: integer(1, 16, 3).default(3),
   zstdLevel: integer(1, 19, 1).default(1),
   lockTimeout: duration('1 second', '1 hour', '1 minute').default(minute),
+  // false stores every table in every backup.
+  reuseUnchangedFor: z
+    .literal(false)
+    .transform(() => 0)
+    .or(duration('1 day', '30 days', '7 days'))
+    .default(7 * 24 * hour),
   // The kinds that lib/postgres/preflight.ts refuses to leave out unasked.
   allowSkipped: z.array(oneOf(['row-security'], 'row-security')).default([]),
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
 });
 
-const restoreTest = object(
-  {
-    schedule: schedule('cron(0 3 ? * SUN *)').prefault('cron(0 3 ? * SUN *)'),
-    // The whole database is restored onto the task's own disk.
-    task: task({ vcpu: 4, memoryGiB: 8, storageGiB: 100 }).prefault({}),
-  },
-  { assertions: 'restore tests prove content up to level L4, without SQL of your own' },
-);
+// The settings of a database are one SSM parameter of 4 KB, and travel inside the 8,192 characters of a task's overrides.
+const assertionsBytes = 2000;
+
+const assertions = z
+  .array(
+    matching(
+      /\S/,
+      'one SQL statement that gives one row with one boolean',
+      'SELECT count(*) > 0 FROM orders',
+    ).transform((sql) => sql.trim()),
+    {
+      error: (issue) =>
+        ` is ${show(issue.input)}. Allowed: a list of SQL statements. Example: ['SELECT count(*) > 0 FROM orders']`,
+    },
+  )
+  .superRefine((statements, context) => {
+    const bytes = Buffer.byteLength(JSON.stringify(statements));
+    if (bytes <= assertionsBytes) return;
+    context.addIssue({
+      code: 'custom',
+      message:
+        ` take ${bytes.toLocaleString('en')} bytes together, written as JSON. Allowed: ${assertionsBytes.toLocaleString('en')}, ` +
+        'which is what a task can be given. Example: a function in the database that returns boolean, and here ' +
+        "['SELECT is_sound()']",
+    });
+  });
+
+const restoreTest = object({
+  schedule: schedule('cron(0 3 ? * SUN *)').prefault('cron(0 3 ? * SUN *)'),
+  assertions: assertions.default([]),
+  // The whole database is restored onto the task's own disk.
+  task: task({ vcpu: 4, memoryGiB: 8, storageGiB: 100 }).prefault({}),
+});
+
+const restore = object({
+  targets: z
+    .array(object({ secret: secretName, version: oneOf(majors, 17).optional() }), {
+      error: (issue) =>
+        ` is ${show(issue.input)}. Allowed: up to 5 servers that restores may write to. Example: [{ secret: 'orders/restore' }]`,
+    })
+    .max(5)
+    .default([]),
+  // Nothing of the data touches its disk.
+  task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
+});
 
 export const databaseSchema = object(
   {
     name: databaseName,
     engine: oneOf(['postgres', 'rds', 'aurora'], 'postgres').default('postgres'),
-    version: oneOf([13, 14, 15, 16, 17, 18], 17),
+    version: oneOf(majors, 17),
     primary: object({ secret: secretName }),
     lineage: lineageName.default('main'),
     objectives: object({
@@ -91,6 +136,7 @@ export const databaseSchema = object(
     }).prefault({}),
     logical: logical.prefault({}),
     restoreTest: restoreTest.prefault({}),
+    restore: restore.prefault({}),
   },
   {
     standby: 'there is no failover yet',

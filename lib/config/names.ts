@@ -32,8 +32,10 @@ export const scheduleName = (system: string, database: string, workflow: string)
   `${system}-${database}-${workflow}`;
 export const scheduleDeadLetterQueueName = (system: string): string => `${system}-schedule-dead-letters`;
 export const settingsParameterName = (system: string, database: string): string => `/${system}/databases/${database}`;
+/** What the tasks of a database do: back it up, restore it for a test, restore it for good. */
+export type TaskPurpose = 'backup' | 'restore' | 'recover';
 /** Role names are global in an account: the region keeps the two apart. */
-export const taskRoleName = (system: string, database: string, job: 'backup' | 'restore', region: string): string =>
+export const taskRoleName = (system: string, database: string, job: TaskPurpose, region: string): string =>
   `${system}-${database}-${job}-${region}`;
 
 /** The role by which ECS itself pulls a task's image and writes its log. */

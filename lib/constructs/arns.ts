@@ -1,6 +1,6 @@
 import { ArnFormat, Aws, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { backupBucketName, keyAlias, stateMachineName, taskRoleName } from '../config/names.ts';
+import { backupBucketName, keyAlias, stateMachineName, type TaskPurpose, taskRoleName } from '../config/names.ts';
 
 /**
  * ARNs from names. Stacks find each other by these literals and never by exports, so that a database comes or goes
@@ -16,7 +16,7 @@ export const stateMachineArn = (scope: Construct, system: string, workflow: stri
 export const roleArn = (scope: Construct, name: string): string =>
   Stack.of(scope).formatArn({ service: 'iam', region: '', resource: 'role', resourceName: name });
 
-export const taskRoleArn = (scope: Construct, system: string, database: string, job: 'backup' | 'restore'): string =>
+export const taskRoleArn = (scope: Construct, system: string, database: string, job: TaskPurpose): string =>
   roleArn(scope, taskRoleName(system, database, job, Stack.of(scope).region));
 
 export const bucketName = (scope: Construct, system: string): string =>

@@ -16,10 +16,11 @@ export interface DatabaseRolesProps {
 export class DatabaseRoles extends Construct {
   readonly backup: Role;
   readonly restore: Role;
+  readonly recover: Role;
 
   constructor(scope: Construct, id: string, { system, database }: DatabaseRolesProps) {
     super(scope, id);
-    const { name, lineage, primary } = database;
+    const { name, lineage, primary, restore } = database;
     const prefix = databasePrefix({ system, database: name });
     const proofs = `${lineagePrefix({ system, database: name, lineage })}proofs/`;
     const ownObjects = 'Keys are made for each backup; the prefix is this database.';
@@ -40,10 +41,22 @@ export class DatabaseRoles extends Construct {
       this.backup,
       { actions: ['secretsmanager:GetSecretValue'], resources: [secretArn(this, primary.secret)] },
       {
-        // Reading is for a write that met an existing object: equal content is success.
-        actions: ['s3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts', 's3:GetObject'],
+        // Reading is for a write that met an existing object (equal content is success) and for the parent backup;
+        // a table that has not changed is kept longer instead of being stored again.
+        actions: [
+          's3:PutObject',
+          's3:PutObjectRetention',
+          's3:GetObjectRetention',
+          's3:AbortMultipartUpload',
+          's3:GetObject',
+        ],
         resources: [bucketArn(this, system, `${prefix}*`)],
         wildcard: ownObjects,
+      },
+      {
+        actions: ['s3:ListBucket'],
+        resources: [bucketArn(this, system)],
+        conditions: { StringLike: { 's3:prefix': `${prefix}*` } },
       },
       // Parts of a multipart upload are sealed with a data key that has to be opened again.
       key('kms:GenerateDataKey', 'kms:Decrypt'),
@@ -76,6 +89,35 @@ export class DatabaseRoles extends Construct {
       },
       key('kms:Decrypt', 'kms:GenerateDataKey'),
       answer('restore-test'),
+    );
+
+    this.recover = makeRole(
+      this,
+      'Recover',
+      tasks,
+      `Restores of ${name}`,
+      taskRoleName(system, name, 'recover', region),
+    );
+    allow(
+      this.recover,
+      {
+        actions: ['secretsmanager:GetSecretValue'],
+        resources: [...new Set([primary.secret, ...restore.targets.map(({ secret }) => secret)])].map((secret) =>
+          secretArn(this, secret),
+        ),
+      },
+      {
+        actions: ['s3:GetObject', 's3:GetObjectVersion'],
+        resources: [bucketArn(this, system, `${prefix}*`)],
+        wildcard: ownObjects,
+      },
+      {
+        actions: ['s3:ListBucket'],
+        resources: [bucketArn(this, system)],
+        conditions: { StringLike: { 's3:prefix': `${prefix}*` } },
+      },
+      key('kms:Decrypt'),
+      answer('restore'),
     );
   }
 }

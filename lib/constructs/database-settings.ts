@@ -2,6 +2,7 @@ import { ParameterTier, StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { settingsParameterName, taskFamily } from '../config/names.ts';
+import type { Config } from '../config/schema.ts';
 import type { DatabaseSettings } from '../core/settings.ts';
 import { bucketName } from './arns.ts';
 import type { DatabaseRoles } from './database-roles.ts';
@@ -19,13 +20,14 @@ export interface DatabaseSettingsProps {
   readonly system: string;
   readonly database: DatabaseConfig;
   readonly roles: DatabaseRoles;
+  readonly lock: Config['retention']['lock'];
 }
 
 /** The parameter from which workflows learn of a database; without it there is none in this region. */
 export class DatabaseSettingsParameter extends Construct {
-  constructor(scope: Construct, id: string, { system, database, roles }: DatabaseSettingsProps) {
+  constructor(scope: Construct, id: string, { system, database, roles, lock }: DatabaseSettingsProps) {
     super(scope, id);
-    const { logical, restoreTest } = database;
+    const { logical, restoreTest, restore } = database;
     const settings: DatabaseSettings = {
       schemaVersion: 1,
       system,
@@ -37,15 +39,29 @@ export class DatabaseSettingsParameter extends Construct {
       taskDefinition: taskFamily(system, database.version),
       backupRoleArn: roles.backup.roleArn,
       restoreRoleArn: roles.restore.roleArn,
+      recoverRoleArn: roles.recover.roleArn,
       logical: {
         ownStreams: logical.ownStreams,
         concurrency: logical.concurrency,
         zstdLevel: logical.zstdLevel,
         lockTimeoutSeconds: logical.lockTimeout,
+        reuseSeconds: logical.reuseUnchangedFor,
         allowSkipped: logical.allowSkipped,
       },
+      lock: { mode: lock.mode, seconds: lock.duration },
+      restoreTest: { assertions: restoreTest.assertions },
       objectives: { rpoSeconds: database.objectives.rpo, rtoSeconds: database.objectives.rto },
-      tasks: { backup: taskSettings(logical.task), restore: taskSettings(restoreTest.task) },
+      restore: {
+        targets: restore.targets.map(({ secret, version }) => ({
+          secret,
+          taskDefinition: taskFamily(system, version ?? database.version),
+        })),
+      },
+      tasks: {
+        backup: taskSettings(logical.task),
+        restore: taskSettings(restoreTest.task),
+        recover: taskSettings(restore.task),
+      },
     };
     new StringParameter(this, 'Parameter', {
       parameterName: settingsParameterName(system, database.name),

@@ -1,6 +1,12 @@
 import { Duration, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { clusterName, executionRoleName, settingsParameterName, taskFamily } from '../config/names.ts';
+import {
+  clusterName,
+  executionRoleName,
+  settingsParameterName,
+  type TaskPurpose,
+  taskFamily,
+} from '../config/names.ts';
 import { clusterArn, parameterArn, roleArn, taskArn, taskDefinitionArn, taskRoleArn } from './arns.ts';
 import type { BackupVault } from './backup-vault.ts';
 import type { Network } from './network.ts';
@@ -9,7 +15,8 @@ import type { Grant } from './permissions.ts';
 import { WorkerFunction } from './worker-function.ts';
 import { Workflow } from './workflow.ts';
 
-export const workflowNames = ['backup-logical', 'restore-test'] as const;
+/** Those that schedules start; a restore is for people to start. */
+export const scheduledWorkflows = ['backup-logical', 'restore-test'] as const;
 
 export interface WorkflowsProps {
   readonly system: string;
@@ -64,18 +71,25 @@ export class Workflows extends Construct {
         ...outcomes.publish,
       ],
     });
+    new Workflow(this, 'Restore', {
+      system,
+      name: 'restore',
+      substitutions,
+      grants: [
+        ...this.readSettings(system),
+        ...this.runTasks(system, 'recover'),
+        invoke('recordOutcome'),
+        ...outcomes.publish,
+      ],
+    });
   }
 
   private makeFunctions(system: string, { bucket, key }: BackupVault) {
     const everyBackup = 'Verifies the backups of every database of the system.';
-    const read: Grant[] = [
-      {
-        actions: ['s3:GetObject', 's3:GetObjectVersion'],
-        resources: [bucket.arnForObjects('*')],
-        wildcard: everyBackup,
-      },
+    const read = (...actions: string[]): Grant[] => [
+      { actions, resources: [bucket.arnForObjects('*')], wildcard: everyBackup },
       // Without it S3 answers 403 for an object that is missing, and a deletion would pass for a permission problem.
-      { actions: ['s3:ListBucket', 's3:ListBucketVersions'], resources: [bucket.bucketArn] },
+      { actions: ['s3:ListBucket'], resources: [bucket.bucketArn] },
     ];
     const decrypt: Grant = { actions: ['kms:Decrypt'], resources: [key.keyArn] };
     return {
@@ -85,7 +99,7 @@ export class Workflows extends Construct {
         description: 'Cuts the objects of a backup into batches to verify',
         timeout: Duration.minutes(2),
         memorySize: 512,
-        grants: [...read, decrypt],
+        grants: [...read('s3:GetObject'), decrypt],
       }),
       verifyObjects: new WorkerFunction(this, 'VerifyObjects', {
         system,
@@ -93,7 +107,8 @@ export class Workflows extends Construct {
         description: 'Reads stored objects again and compares their hashes',
         timeout: Duration.minutes(15),
         memorySize: 1769,
-        grants: [...read, decrypt],
+        // The manifest as it is, objects by the version that it names.
+        grants: [...read('s3:GetObject', 's3:GetObjectVersion'), decrypt],
       }),
       confirmVerification: new WorkerFunction(this, 'ConfirmVerification', {
         system,
@@ -102,7 +117,7 @@ export class Workflows extends Construct {
         timeout: Duration.minutes(2),
         memorySize: 512,
         grants: [
-          ...read,
+          ...read('s3:GetObject'),
           {
             actions: ['s3:PutObject'],
             resources: [bucket.arnForObjects('*/verification.json')],
@@ -132,7 +147,7 @@ export class Workflows extends Construct {
     ];
   }
 
-  private runTasks(system: string, job: 'backup' | 'restore'): Grant[] {
+  private runTasks(system: string, job: TaskPurpose): Grant[] {
     const cluster = clusterName(system);
     const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn(this, cluster) } };
     const { region } = Stack.of(this);

@@ -9,7 +9,7 @@ interface CatalogueEntry {
   readonly intact: string;
   readonly tryNext: string;
   /** The page in docs/runbooks that continues from here. */
-  readonly runbook: 'backup-failed' | 'restore-test-failed' | 'configuration';
+  readonly runbook: 'backup-failed' | 'restore-test-failed' | 'restore' | 'configuration';
 }
 
 const entry = (
@@ -179,6 +179,54 @@ export const errorCatalogue = {
     'The content of a restored table is not what the source had in the snapshot of the backup.',
     backupStands,
     'See the proof report for the tables; do not rely on this backup until explained.',
+  ),
+  IndexCorrupt: entry(
+    'restore-test-failed',
+    'An index or a table of the restored database is damaged, as amcheck or REINDEX found.',
+    backupStands,
+    'Run the restore test again: if the same index fails, look at its operator class and collation; if another, at the disk of the task.',
+  ),
+  AssertionFailed: entry(
+    'restore-test-failed',
+    'An SQL assertion of the configuration does not hold in the restored database.',
+    backupStands,
+    'Run it against the source: false there too, it is the data or the assertion that is wrong; true there, do not rely on this backup until explained.',
+  ),
+  RequestInvalid: entry(
+    'restore',
+    'What was asked of a restore cannot be done as it was asked.',
+    nothingStarted,
+    'Correct the request: `pgdr restore --help`, docs/cli.md.',
+  ),
+  TableNotInBackup: entry(
+    'restore',
+    'The backup holds no such table or schema.',
+    nothingStarted,
+    'Write the name as PostgreSQL does, schema.table, with double quotes where it needs them; or take another backup.',
+  ),
+  RestoreTargetUnknown: entry(
+    'restore',
+    'The secret of the target is none that restores of this database may use.',
+    nothingStarted,
+    'Add it to restore.targets of the database in pgdr.config.ts and deploy.',
+  ),
+  RestoreTargetExists: entry(
+    'restore',
+    'Where the restore would write, there is data already.',
+    'Nothing was changed in the target.',
+    'Choose another name with --to-database or --to-schema, or type the name of the target database after --overwrite.',
+  ),
+  RestoreNotPermitted: entry(
+    'restore',
+    'The role of the secret may not do what the restore needs.',
+    'Nothing was changed in the target.',
+    'Name the secret of a role that may create databases: --target-secret, and restore.targets in pgdr.config.ts.',
+  ),
+  RestoreIncomplete: entry(
+    'restore',
+    'A restore ended before it was done.',
+    'The backup and all other databases are untouched; a database made for the restore carries the comment "pgdr: incomplete restore of …".',
+    'Mend what the message says and run the same command with the same --to-database again: a marked database is removed and made anew. Or drop it.',
   ),
   Unexpected: entry(
     'backup-failed',

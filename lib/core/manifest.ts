@@ -34,6 +34,8 @@ export const tableFingerprintSchema = z.object({
   rows: decimal,
   hash1: decimal,
   hash2: decimal,
+  /** SHA-256 over names and types of the columns, by name; empty for what has none. */
+  columns: z.string(),
 });
 
 export const sequenceSchema = z.object({
@@ -42,6 +44,28 @@ export const sequenceSchema = z.object({
   isCalled: z.boolean(),
   /** A cycling sequence may go both ways, so its values cannot be compared. */
   direction: z.enum(['up', 'down', 'cycle']),
+});
+
+/** A role without its password. Both lists are words in a fixed order: `login`, `connection limit 5`. */
+export const roleSchema = z.object({
+  name: z.string(),
+  attributes: z.array(z.string()),
+  /** Roles that it is a member of, `pg_` ones included, with what differs from a plain membership: `ops with admin`. */
+  memberOf: z.array(z.string()),
+});
+
+/** Privileges on one object that differ from those it was born with: `SELECT to shop`, `no EXECUTE to PUBLIC`. */
+export const grantSchema = z.object({ object: z.string(), privileges: z.array(z.string()) });
+
+/** `ALTER DATABASE … SET` and `ALTER ROLE … [IN DATABASE …] SET`. */
+export const configuredSettingSchema = z.object({ scope: z.string(), name: z.string(), value: z.string() });
+
+/** What was amiss in the source itself when it was backed up: a faithful restore shows the same, and nothing else. */
+export const defectsSchema = z.object({
+  constraintsNotValidated: z.array(z.string()),
+  indexesInvalid: z.array(z.string()),
+  /** Sequences that would hand out a value which their column has already. */
+  sequencesBehind: z.array(z.string()),
 });
 
 export const manifestSchema = z.object({
@@ -78,6 +102,12 @@ export const manifestSchema = z.object({
   materializedViews: z.array(z.object({ relation: z.string(), populated: z.boolean() })),
   /** What the source had beside tables, by kind, so that a restore can be compared: `index` → 31. */
   inventory: z.record(z.string(), z.number().int()),
+  roles: z.array(roleSchema),
+  grants: z.array(grantSchema),
+  /** How many objects each role owns. */
+  owners: z.record(z.string(), z.number().int()),
+  settings: z.array(configuredSettingSchema),
+  defects: defectsSchema,
   skipped: z.array(z.object({ what: z.string(), why: z.string() })),
   lockUntil: timestamp.nullable(),
 });
@@ -86,6 +116,10 @@ export type ManifestPart = z.infer<typeof partSchema>;
 export type ManifestObject = z.infer<typeof objectSchema>;
 export type TableFingerprint = z.infer<typeof tableFingerprintSchema>;
 export type SequenceState = z.infer<typeof sequenceSchema>;
+export type Role = z.infer<typeof roleSchema>;
+export type Grant = z.infer<typeof grantSchema>;
+export type ConfiguredSetting = z.infer<typeof configuredSettingSchema>;
+export type Defects = z.infer<typeof defectsSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;
 
 /** Parses a manifest; throws `ManifestInvalid` naming the first field that is not as it should be. */

@@ -1,8 +1,9 @@
 import type { Failure } from './errors.ts';
+import type { Omission } from './restore-plan.ts';
 
 /** How a workflow ended: the message on the SNS topic, the input of Slack, the output of an execution. */
 
-export type Workflow = 'backup-logical' | 'restore-test';
+export type Workflow = 'backup-logical' | 'restore-test' | 'restore';
 
 export interface BackupSummary {
   readonly id: string;
@@ -10,6 +11,8 @@ export interface BackupSummary {
   readonly takenAt: string;
   readonly bytes: number;
   readonly rawBytes: number;
+  /** Of `bytes`, what this backup added to the store; the rest are objects of earlier backups. */
+  readonly newBytes: number;
   readonly tables: number;
   readonly objects: number;
   /** Seconds that the task took, of which the uploads. */
@@ -18,7 +21,7 @@ export interface BackupSummary {
   readonly skipped: number;
 }
 
-export type ProofLevel = 'L0' | 'L1' | 'L2' | 'L3' | 'L4';
+export type ProofLevel = 'L0' | 'L1' | 'L2' | 'L3' | 'L4' | 'L5';
 
 export interface ProofSummary {
   readonly id: string;
@@ -30,10 +33,34 @@ export interface ProofSummary {
   readonly rows: string;
   readonly restoreSeconds: number;
   readonly proofSeconds: number;
-  /** Age of the backup's snapshot when the test began. */
+  /** Age, when the test began, of the newest restored heartbeat, or of the backup's snapshot where there is none. */
   readonly rpoSeconds: number;
   /** From nothing to a proven database. */
   readonly rtoSeconds: number;
+}
+
+export interface RestoreSummary {
+  readonly backupId: string;
+  readonly takenAt: string;
+  /** `host:port` of the target server. */
+  readonly host: string;
+  readonly toDatabase: string;
+  /** null: the names that the schemas had. */
+  readonly toSchema: string | null;
+  readonly scope: 'database' | 'schemas' | 'tables';
+  readonly schemaOnly: boolean;
+  /** Tables and rows whose content was compared with the manifest. */
+  readonly tables: number;
+  readonly rows: string;
+  /** What was read from the store. */
+  readonly objects: number;
+  readonly bytes: number;
+  readonly taskSeconds: number;
+  /** Whether data of the target gave way, which somebody typed the name for. */
+  readonly replaced: boolean;
+  /** What belongs to the selection and did not come back, with the number of what is not listed. */
+  readonly omitted: readonly Omission[];
+  readonly moreOmitted: number;
 }
 
 export interface WorkflowFailure extends Failure {
@@ -55,5 +82,6 @@ export interface Outcome {
   readonly objectives: { readonly rpoSeconds: number; readonly rtoSeconds: number };
   readonly backup?: BackupSummary;
   readonly proof?: ProofSummary;
+  readonly restore?: RestoreSummary;
   readonly failure?: WorkflowFailure;
 }

@@ -1,10 +1,25 @@
-import type { ProofReport } from './proof.ts';
+import type { ProofLevel } from './outcome.ts';
+import { type Check, failedChecks, type ProofReport, proofLevels } from './proof.ts';
+
+const shows: Readonly<Record<ProofLevel, string>> = {
+  L0: 'Every object is stored as it was written',
+  L1: 'Every archive can be read to its end',
+  L2: 'The restore met no error',
+  L3: 'Structure, rows, references and rights are those of the source',
+  L4: 'Every table has the content of the snapshot',
+  L5: 'Indexes are sound, assertions hold, what would be lost is known',
+};
 
 /** The proof as a page for people: one file, no network, light and dark. */
 export function proofPage(report: ProofReport): string {
-  const verdict = report.holds ? `Proven to ${report.level}` : `Not proven (${report.level ?? 'no level'} held)`;
+  const verdict = report.holds
+    ? `Proven to ${report.level}`
+    : `Not proven: ${failedChecks(report.checks)[0]?.name ?? 'nothing held'}`;
   const row = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`;
-  const mark = (held: boolean) => (held ? 'holds' : 'FAILS');
+  const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
+    `<table><thead><tr>${head.map((cell) => `<th>${cell}</th>`).join('')}</tr></thead><tbody>
+${rows.map(row).join('\n')}
+</tbody></table>`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(`${report.database} ${report.backupId}: ${verdict}`)}</title>
@@ -19,15 +34,30 @@ h1 { color: ${report.holds ? '#1a7f37' : '#cf222e'} }
 <p>Database <b>${escapeHtml(report.database)}</b>, backup <code>${escapeHtml(report.backupId)}</code>, restored into
 PostgreSQL ${escapeHtml(report.serverVersion)} on ${escapeHtml(report.startedAt)}.
 Restore ${report.restoreSeconds.toFixed(1)} s, proof ${report.proofSeconds.toFixed(1)} s;
-measured RPO ${report.rpoSeconds.toFixed(0)} s, RTO ${report.rtoSeconds.toFixed(0)} s.</p>
-<table><thead><tr><th>Level</th><th>Check</th><th></th><th>Detail</th></tr></thead><tbody>
-${report.checks.map((c) => row([c.level, c.name, mark(c.held), c.detail])).join('\n')}
-</tbody></table>
-<table><thead><tr><th>Table</th><th>Rows in the snapshot</th><th>Rows restored</th><th>Content</th></tr></thead><tbody>
-${report.tables.map((t) => row([t.relation, t.expectedRows, t.rows ?? 'missing', t.hashesEqual ? 'equal' : 'DIFFERS'])).join('\n')}
-</tbody></table>
+measured RPO ${report.rpoSeconds.toFixed(0)} s by the ${report.rpoFrom}, RTO ${report.rtoSeconds.toFixed(0)} s.</p>
+${table(
+  ['Level', 'Shows', ''],
+  proofLevels.map((level) => [level, shows[level], markOfLevel(report.checks.filter((c) => c.level === level))]),
+)}
+<h2>Checks</h2>
+${table(
+  ['Level', 'Check', '', 'Detail'],
+  report.checks.map((c) => [c.level, c.name, mark(c), c.detail]),
+)}
+<h2>Tables</h2>
+${table(
+  ['Table', 'Rows in the snapshot', 'Rows restored', 'Content'],
+  report.tables.map((t) => [t.relation, t.expectedRows, t.rows ?? 'missing', t.hashesEqual ? 'equal' : 'DIFFERS']),
+)}
 </body></html>
 `;
+}
+
+const mark = (check: Check) => (check.held ? 'holds' : check.unavailable ? 'not made' : 'FAILS');
+
+function markOfLevel(checks: readonly Check[]): string {
+  if (failedChecks(checks).length > 0) return 'FAILS';
+  return checks.length > 0 && checks.every((c) => c.held) ? 'holds' : 'not made';
 }
 
 export function escapeHtml(text: string): string {

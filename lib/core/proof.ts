@@ -1,6 +1,7 @@
 import type { ErrorName } from './errors.ts';
-import type { Manifest, SequenceState, TableFingerprint } from './manifest.ts';
+import type { Defects, Manifest, SequenceState, TableFingerprint } from './manifest.ts';
 import type { ProofLevel } from './outcome.ts';
+import * as differences from './proof-differences.ts';
 
 /**
  * The judgement over a restore: what the manifest says the source had, against what the restored server shows.
@@ -11,8 +12,12 @@ export interface Check {
   readonly level: ProofLevel;
   readonly name: string;
   readonly held: boolean;
+  /** It could not be made here: no failure, but its level is not reached. */
+  readonly unavailable?: true;
   /** What was compared, or what differs, for a person to read. */
   readonly detail: string;
+  /** The catalogue's name of the failure. */
+  readonly error?: ErrorName;
 }
 
 export interface TableProof {
@@ -39,30 +44,54 @@ export interface ProofReport {
   readonly restoreSeconds: number;
   readonly proofSeconds: number;
   readonly rpoSeconds: number;
+  /** What the RPO was measured by. */
+  readonly rpoFrom: MeasuredRpo['from'];
   readonly rtoSeconds: number;
 }
 
-/** What was seen on the restored server. */
-export interface Restored {
+/** What the restored database holds: for L3 and L4. */
+export interface Restored
+  extends Pick<Manifest, 'serverVersionNum' | 'inventory' | 'roles' | 'grants' | 'owners' | 'settings'> {
   readonly tables: readonly TableFingerprint[];
   readonly sequences: readonly SequenceState[];
-  readonly inventory: Readonly<Record<string, number>>;
   readonly extensions: readonly { name: string; version: string }[];
   /** Foreign keys with the number of rows that point nowhere. */
   readonly foreignKeys: readonly { name: string; table: string; orphans: string }[];
   readonly ownedSequences: readonly { sequence: string; column: string; reached: boolean }[];
+  readonly defects: Defects;
 }
 
-export const proofLevels: readonly ProofLevel[] = ['L0', 'L1', 'L2', 'L3', 'L4'];
+/** How it stands use: for L5. */
+export interface Usable {
+  readonly storage: {
+    /** Version of amcheck; null where the server does not have it. */
+    readonly amcheck: string | null;
+    readonly indexes: number;
+    /** 0 where amcheck knows indexes only, before PostgreSQL 14. */
+    readonly tables: number;
+    readonly damaged: readonly string[];
+    readonly reindexed: number;
+    readonly reindexFailures: readonly string[];
+  };
+  readonly assertions: readonly { sql: string; problem: string | null }[];
+  /** RFC 3339; null where the database has no heartbeat. */
+  readonly heartbeatAt: string | null;
+}
 
-/** The catalogue error of a proof whose lowest failing level is this one. */
-export const errorOfLevel: Readonly<Record<ProofLevel, ErrorName>> = {
+export const proofLevels: readonly ProofLevel[] = ['L0', 'L1', 'L2', 'L3', 'L4', 'L5'];
+
+/** The catalogue error of a failing check, where the check has none of its own. */
+const errorOfLevel: Readonly<Record<ProofLevel, ErrorName>> = {
   L0: 'ObjectAltered',
   L1: 'ArchiveUnreadable',
   L2: 'RestoreFailed',
   L3: 'StructureDiffers',
   L4: 'ContentDiffers',
+  L5: 'IndexCorrupt',
 };
+
+/** What makes a proof fail; a check that could not be made does not. */
+export const failedChecks = (checks: readonly Check[]): Check[] => checks.filter((c) => !c.held && !c.unavailable);
 
 export function compareTables(
   expected: readonly TableFingerprint[],
@@ -75,24 +104,31 @@ export function compareTables(
       relation: table.relation,
       expectedRows: table.rows,
       rows: now?.rows ?? null,
-      hashesEqual: now?.hash1 === table.hash1 && now.hash2 === table.hash2,
+      hashesEqual: now !== undefined && now.hash1 === table.hash1 && now.hash2 === table.hash2,
     };
   });
 }
 
-/** L3 and L4; the levels below were held or the restore would not have come this far. */
-export function judge(manifest: Manifest, restored: Restored, tables: readonly TableProof[]): Check[] {
-  const extra = restored.tables.filter((table) => !manifest.tables.some((t) => t.relation === table.relation));
+/** A restore throws where one of these fails; what comes to be proven has passed them, and the report says so. */
+export function heldOnTheWay({ objects }: Manifest): Check[] {
+  const archives = objects.filter((o) => o.role !== 'fingerprint').length;
   return [
-    check(
-      'L3',
-      'tables',
-      tables
-        .filter((t) => t.rows === null)
-        .map((t) => `${t.relation} is missing`)
-        .concat(extra.map((t) => `${t.relation} was not in the source`)),
-      `${tables.length} tables`,
-    ),
+    check('L0', 'object hashes', [], `${objects.length} objects have the SHA-256 of the manifest`),
+    check('L1', 'archives', [], `${archives} archives were read to their end`),
+    check('L2', 'restore', [], 'no error outside the allow-list'),
+  ];
+}
+
+/** Checks of L3 and L4; the levels below were held or the restore would not have come this far. */
+export function judge(manifest: Manifest, restored: Restored, tables: readonly TableProof[]): Check[] {
+  const extensions = differences.ofExtensions(
+    manifest.databases.flatMap((database) => database.extensions),
+    restored.extensions,
+  );
+  const kinds = Object.values(manifest.inventory);
+  const waived = new Set(manifest.defects.sequencesBehind);
+  return [
+    check('L3', 'tables', differences.ofTables(manifest.tables, restored.tables), `${tables.length} tables`),
     check(
       'L3',
       'row counts',
@@ -101,12 +137,13 @@ export function judge(manifest: Manifest, restored: Restored, tables: readonly T
         .map((t) => `${t.relation} has ${t.rows} rows, not ${t.expectedRows}`),
       `${totalRows(tables)} rows`,
     ),
-    check('L3', 'sequences', behind(manifest.sequences, restored.sequences), `${manifest.sequences.length} sequences`),
     check(
       'L3',
-      'sequences cover their columns',
-      restored.ownedSequences.filter((s) => !s.reached).map((s) => `${s.sequence} is behind ${s.column}`),
-      `${restored.ownedSequences.length} columns`,
+      'constraints validated',
+      added(manifest.defects.constraintsNotValidated, restored.defects.constraintsNotValidated).map(
+        (name) => `${name} is not validated`,
+      ),
+      exceptions('every constraint', manifest.defects.constraintsNotValidated),
     ),
     check(
       'L3',
@@ -116,12 +153,56 @@ export function judge(manifest: Manifest, restored: Restored, tables: readonly T
         .map((key) => `${key.name} on ${key.table} has ${key.orphans} orphans`),
       `${restored.foreignKeys.length} keys without orphans`,
     ),
-    check('L3', 'extensions', extensionsMissing(manifest, restored), `${restored.extensions.length} extensions`),
+    check(
+      'L3',
+      'indexes valid',
+      added(manifest.defects.indexesInvalid, restored.defects.indexesInvalid).map((name) => `${name} is not valid`),
+      exceptions('every index', restored.defects.indexesInvalid),
+    ),
+    check(
+      'L3',
+      'sequences',
+      differences.ofSequences(manifest.sequences, restored.sequences),
+      `${manifest.sequences.length} sequences`,
+    ),
+    check(
+      'L3',
+      'sequences cover their columns',
+      restored.ownedSequences
+        .filter((s) => !s.reached && !waived.has(s.sequence))
+        .map((s) => `${s.sequence} is behind ${s.column}`),
+      exceptions(`${restored.ownedSequences.length} columns`, manifest.defects.sequencesBehind),
+    ),
+    check(
+      'L3',
+      'extensions',
+      extensions.problems,
+      [`${restored.extensions.length} extensions`, ...extensions.newer].join('; '),
+    ),
+    check('L3', 'roles', differences.ofRoles(manifest.roles, restored.roles), `${manifest.roles.length} roles`),
+    check(
+      'L3',
+      'grants',
+      differences.ofGrants(manifest.grants, restored.grants, sameMajor(manifest, restored)),
+      `on ${manifest.grants.length} objects`,
+    ),
+    check(
+      'L3',
+      'owners',
+      differences.ofCounts(manifest.owners, restored.owners, (role) => `objects of ${role}`),
+      `${sum(Object.values(manifest.owners))} objects`,
+    ),
+    check(
+      'L3',
+      'settings',
+      differences.ofSettings(manifest.settings, restored.settings),
+      `${manifest.settings.length} of the database and of roles`,
+    ),
     check(
       'L3',
       'inventory',
-      inventoryDiffers(manifest.inventory, restored.inventory),
-      `${Object.values(manifest.inventory).reduce((a, b) => a + b, 0)} objects of ${Object.keys(manifest.inventory).length} kinds`,
+      differences.ofCounts(manifest.inventory, restored.inventory, (kind) => kind),
+      `${sum(kinds)} objects of ${kinds.length} kinds`,
     ),
     check(
       'L4',
@@ -130,6 +211,48 @@ export function judge(manifest: Manifest, restored: Restored, tables: readonly T
       `${tables.length} content hashes equal those of the snapshot`,
     ),
   ];
+}
+
+/** Checks of L5. `rpo` is what {@link measureRpo} gave. */
+export function judgeUse({ storage, assertions }: Usable, rpo: MeasuredRpo): Check[] {
+  const looked = `amcheck ${storage.amcheck}: ${storage.indexes} B-trees hold every row, ${storage.tables} tables`;
+  const unmet = assertions.flatMap(({ sql, problem }, i) =>
+    problem === null ? [] : [`assertion ${i + 1} ${problem}: ${shorten(sql)}`],
+  );
+  return [
+    storage.amcheck === null
+      ? {
+          level: 'L5',
+          name: 'amcheck',
+          held: false,
+          unavailable: true,
+          detail: 'the restoring server does not have the extension amcheck (in the package of contrib)',
+        }
+      : check('L5', 'amcheck', storage.damaged, looked),
+    check('L5', 'reindex', storage.reindexFailures, `${storage.reindexed} tables`),
+    check(
+      'L5',
+      'assertions',
+      unmet,
+      assertions.length === 0 ? 'none are configured' : `${assertions.length} hold`,
+      'AssertionFailed',
+    ),
+    check('L5', 'recovery point', [], `${rpo.seconds.toFixed(0)} s before the restore, by the ${rpo.from}`),
+  ];
+}
+
+export interface MeasuredRpo {
+  /** How old the newest kept write was. */
+  readonly seconds: number;
+  readonly from: 'newest heartbeat' | 'snapshot of the backup';
+}
+
+/** What would be lost had the source died at `at` (milliseconds since the epoch). */
+export function measureRpo(manifest: Manifest, heartbeatAt: string | null, at: number): MeasuredRpo {
+  return {
+    seconds: (at - Date.parse(heartbeatAt ?? manifest.snapshot.takenAt)) / 1000,
+    from: heartbeatAt === null ? 'snapshot of the backup' : 'newest heartbeat',
+  };
 }
 
 export function highestLevel(checks: readonly Check[]): ProofLevel | null {
@@ -143,38 +266,28 @@ export function highestLevel(checks: readonly Check[]): ProofLevel | null {
 }
 
 export const totalRows = (tables: readonly TableProof[]): string =>
-  tables.reduce((sum, table) => sum + BigInt(table.rows ?? 0), 0n).toString();
+  tables.reduce((total, table) => total + BigInt(table.rows ?? 0), 0n).toString();
 
-function check(level: ProofLevel, name: string, problems: readonly string[], held: string): Check {
+function check(
+  level: ProofLevel,
+  name: string,
+  problems: readonly string[],
+  held: string,
+  error = errorOfLevel[level],
+): Check {
   if (problems.length === 0) return { level, name, held: true, detail: held };
   const shown = problems.slice(0, 20).join('; ');
   const detail = problems.length > 20 ? `${shown}; and ${problems.length - 20} more` : shown;
-  return { level, name, held: false, detail };
+  return { level, name, held: false, detail, error };
 }
 
-/** Sequences advance outside of snapshots, so the restored value may be ahead of the recorded one, never behind. */
-function behind(expected: readonly SequenceState[], restored: readonly SequenceState[]): string[] {
-  const found = new Map(restored.map((s) => [s.sequence, s]));
-  return expected.flatMap((before) => {
-    const now = found.get(before.sequence);
-    if (!now) return [`${before.sequence} is missing`];
-    const [was, is] = [BigInt(before.lastValue), BigInt(now.lastValue)];
-    const wentBack = before.direction === 'up' ? is < was : before.direction === 'down' ? is > was : false;
-    const lostCall = is === was && before.isCalled && !now.isCalled;
-    return wentBack || lostCall ? [`${before.sequence} is at ${is}, behind ${was}`] : [];
-  });
-}
-
-function extensionsMissing(manifest: Manifest, restored: Restored): string[] {
-  const wanted = manifest.databases.flatMap((database) => database.extensions);
-  return wanted.flatMap(({ name }) => (restored.extensions.some((e) => e.name === name) ? [] : [`${name} is missing`]));
-}
-
-function inventoryDiffers(
-  expected: Readonly<Record<string, number>>,
-  restored: Readonly<Record<string, number>>,
-): string[] {
-  return Object.entries(expected).flatMap(([kind, count]) =>
-    restored[kind] === count ? [] : [`${kind}: ${restored[kind] ?? 0}, not ${count}`],
-  );
-}
+const added = (before: readonly string[], now: readonly string[]) => now.filter((name) => !before.includes(name));
+const exceptions = (what: string, names: readonly string[]) =>
+  names.length === 0 ? what : `${what} but ${names.join(', ')}, as in the source`;
+const sameMajor = (a: { serverVersionNum: number }, b: { serverVersionNum: number }) =>
+  Math.floor(a.serverVersionNum / 10_000) === Math.floor(b.serverVersionNum / 10_000);
+const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+const shorten = (sql: string) => {
+  const line = sql.replace(/\s+/g, ' ').trim();
+  return line.length > 120 ? `${line.slice(0, 120)}…` : line;
+};

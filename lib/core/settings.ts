@@ -30,6 +30,7 @@ export const settingsSchema = z.object({
   /** Roles that the tasks of this database run as; each may touch this database's secret and keys alone. */
   backupRoleArn: z.string(),
   restoreRoleArn: z.string(),
+  recoverRoleArn: z.string(),
   logical: z.object({
     /** How many of the largest tables get a stream and an object of their own. */
     ownStreams: z.number().int().min(0),
@@ -37,11 +38,21 @@ export const settingsSchema = z.object({
     concurrency: z.number().int().min(1),
     zstdLevel: z.number().int().min(1).max(19),
     lockTimeoutSeconds: z.number().int().min(1),
+    /** A table that has not changed refers to the object of an earlier backup up to this age; 0 stores all anew. */
+    reuseSeconds: z.number().int().min(0),
     /** Kinds of content that may be left out: see lib/postgres/preflight.ts. */
     allowSkipped: z.array(z.string()),
   }),
+  restoreTest: z.object({
+    /** SQL that must be true of a restored database: one statement each, one boolean. */
+    assertions: z.array(z.string()),
+  }),
   /** Size and patience of the tasks; the state machines read them. */
-  tasks: z.object({ backup: taskSettingsSchema, restore: taskSettingsSchema }),
+  tasks: z.object({ backup: taskSettingsSchema, restore: taskSettingsSchema, recover: taskSettingsSchema }),
+  /** Servers that restores may write to beside the database's own: their secrets, and tools of their major. */
+  restore: z.object({ targets: z.array(z.object({ secret: z.string(), taskDefinition: z.string() })) }),
+  /** Object Lock of every object of a backup, counted from its start. */
+  lock: z.object({ mode: z.enum(['GOVERNANCE', 'COMPLIANCE']), seconds: z.number().int().positive() }),
   objectives: z.object({ rpoSeconds: z.number(), rtoSeconds: z.number() }),
 });
 

@@ -15,6 +15,7 @@ const limits = { section: 3000, field: 2000, header: 150, fields: 10 } as const;
 const titles = {
   'backup-logical': { ok: 'Backup taken and verified', failed: 'Backup FAILED' },
   'restore-test': { ok: 'Restore proven', failed: 'Restore test FAILED' },
+  restore: { ok: 'Restored', failed: 'Restore FAILED' },
 } as const;
 
 export function slackMessage(outcome: Outcome): SlackMessage {
@@ -48,7 +49,7 @@ function failureBlocks(failure: NonNullable<Outcome['failure']>): Record<string,
 }
 
 /** Label and value pairs, most telling first. */
-function facts({ backup, proof, objectives, durationSeconds, workflow }: Outcome): [string, string][] {
+function facts({ backup, proof, restore, objectives, durationSeconds, workflow }: Outcome): [string, string][] {
   const pairs: [string, string][] = [];
   if (backup) {
     pairs.push(['Backup', backup.id], ['Taken', backup.takenAt]);
@@ -63,6 +64,14 @@ function facts({ backup, proof, objectives, durationSeconds, workflow }: Outcome
     );
     pairs.push(['RTO measured', against(proof.rtoSeconds, objectives.rtoSeconds)]);
     pairs.push(['RPO measured', against(proof.rpoSeconds, objectives.rpoSeconds)]);
+  }
+  if (restore) {
+    pairs.push(['Backup', restore.backupId], ['Taken', restore.takenAt]);
+    pairs.push(['Into', `${restore.toDatabase} on ${restore.host}`]);
+    if (restore.toSchema !== null) pairs.push(['Schema', restore.toSchema]);
+    pairs.push(['Content', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
+    const omitted = restore.omitted.length + restore.moreOmitted;
+    if (omitted > 0) pairs.push(['Not restored', `${omitted}, see the execution`]);
   }
   pairs.push([workflow === 'restore-test' ? 'Test took' : 'Took', humanSeconds(durationSeconds)]);
   return pairs;

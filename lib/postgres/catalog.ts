@@ -1,14 +1,14 @@
 import type { Client } from 'pg';
 import type { Manifest, SequenceState } from '../core/manifest.ts';
 
-/** What the system catalogue says of a database: its tables, sequences, foreign keys and the number of everything. */
+/** What the system catalogue says of a database: its tables, its sequences and the number of everything. */
 
 /** Schemas that belong to PostgreSQL itself. */
-const ownSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+export const ownSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
   AND n.nspname !~ '^pg_(temp|toast_temp)_'`;
 
 /** Objects that an extension made come back with the extension, not with the dump. */
-const notOfExtension = (classid: string, oid: string) =>
+export const notOfExtension = (classid: string, oid: string) =>
   `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = '${classid}'::regclass AND d.objid = ${oid} AND d.deptype = 'e')`;
 
 export interface Table {
@@ -115,59 +115,4 @@ export async function identifyServer(client: Client): Promise<ServerIdentity> {
            current_setting('server_version_num')::int AS "serverVersionNum",
            (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline`);
   return rows[0];
-}
-
-export interface ForeignKey {
-  readonly name: string;
-  readonly table: string;
-  /** Counts the rows that point nowhere. */
-  readonly orphanQuery: string;
-}
-
-/** Every foreign key, with a query that finds its orphans without trusting the constraint. */
-export async function listForeignKeys(client: Client): Promise<ForeignKey[]> {
-  const { rows } = await client.query(`
-    SELECT k.conname AS name, k.conrelid::regclass::text AS "table", k.confrelid::regclass::text AS target,
-           (SELECT array_agg(quote_ident(a.attname) ORDER BY u.i) FROM unnest(k.conkey) WITH ORDINALITY u(n, i)
-              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n)::text[] AS columns,
-           (SELECT array_agg(quote_ident(a.attname) ORDER BY u.i) FROM unnest(k.confkey) WITH ORDINALITY u(n, i)
-              JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.n)::text[] AS targets
-      FROM pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0
-     ORDER BY 2, 1`);
-  return rows.map(({ name, table, target, columns, targets }) => {
-    const join = columns.map((column: string, i: number) => `c.${column} = p.${targets[i]}`).join(' AND ');
-    const filled = columns.map((column: string) => `c.${column} IS NOT NULL`).join(' AND ');
-    return {
-      name,
-      table,
-      orphanQuery: `SELECT count(*)::text AS orphans FROM ${table} c
-        WHERE ${filled} AND NOT EXISTS (SELECT FROM ${target} p WHERE ${join})`,
-    };
-  });
-}
-
-export interface OwnedSequence {
-  readonly sequence: string;
-  readonly column: string;
-  /** Whether the sequence has reached the largest (or, counting down, smallest) value of the column. */
-  readonly reachedQuery: string;
-}
-
-/** Sequences that feed a column (serial or identity), to see that none would hand out a used value. */
-export async function listOwnedSequences(client: Client): Promise<OwnedSequence[]> {
-  const { rows } = await client.query(`
-    SELECT s.oid::regclass::text AS sequence, d.refobjid::regclass::text AS "table", quote_ident(a.attname) AS "column",
-           q.seqincrement > 0 AS ascending
-      FROM pg_class s JOIN pg_sequence q ON q.seqrelid = s.oid
-      JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass
-                      AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
-      JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-     WHERE s.relkind = 'S' ORDER BY 1`);
-  return rows.map(({ sequence, table, column, ascending }) => ({
-    sequence,
-    column: `${table}.${column}`,
-    reachedQuery: ascending
-      ? `SELECT coalesce((SELECT max(${column}) FROM ${table}) <= (SELECT last_value FROM ${sequence}), true) AS reached`
-      : `SELECT coalesce((SELECT min(${column}) FROM ${table}) >= (SELECT last_value FROM ${sequence}), true) AS reached`,
-  }));
 }

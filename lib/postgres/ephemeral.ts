@@ -38,6 +38,9 @@ const parameters: Readonly<Record<string, string>> = {
   password_encryption: 'scram-sha-256',
 };
 
+/** Not `postgres`: the roles of the source are restored, and its `postgres` need not be a superuser (on RDS it is none). */
+const superuser = 'pgdr_ephemeral';
+
 /** Makes and starts the server below `directory`; throws `EphemeralServerFailed` with its first error. */
 export async function startEphemeralServer(directory: string, signal: AbortSignal): Promise<EphemeralServer> {
   const home = join(directory, 'ephemeral');
@@ -46,7 +49,7 @@ export async function startEphemeralServer(directory: string, signal: AbortSigna
   const connection: Connection = {
     host: '127.0.0.1',
     port: await freePort(),
-    username: 'postgres',
+    username: superuser,
     password: randomBytes(24).toString('base64url'),
     dbname: 'postgres',
     sslmode: 'disable',
@@ -58,7 +61,7 @@ export async function startEphemeralServer(directory: string, signal: AbortSigna
     'initdb',
     [
       `--pgdata=${data}`,
-      '--username=postgres',
+      `--username=${superuser}`,
       '--auth=scram-sha-256',
       `--pwfile=${passwordFile}`,
       '--encoding=UTF8',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Client } from 'pg';
 import type { TableFingerprint } from '../core/manifest.ts';
 import { listTables } from './catalog.ts';
@@ -9,7 +10,7 @@ import { listTables } from './catalog.ts';
  */
 
 /** Settings that change how a value is written as text; both sides are pinned to the same. */
-const pinned = [
+export const pinned: readonly string[] = [
   "SET search_path = 'pg_catalog'",
   "SET TimeZone = 'UTC'",
   "SET DateStyle = 'ISO, YMD'",
@@ -44,8 +45,7 @@ export async function takeFingerprint(
   await Promise.all(
     clients.map(async (client) => {
       for (let relation = waiting.shift(); relation; relation = waiting.shift()) {
-        const { rows } = await client.query(queryFor(relation));
-        const fingerprint = { relation, ...rows[0] } as TableFingerprint;
+        const fingerprint = await fingerprintOf(async (query) => (await client.query(query)).rows, relation);
         done.push(fingerprint);
         onTable?.(fingerprint);
       }
@@ -54,9 +54,31 @@ export async function takeFingerprint(
   return done.sort((a, b) => (a.relation < b.relation ? -1 : 1));
 }
 
-function queryFor(relation: string): string {
+/** Runs one query and gives its rows: a connection, or a transaction that something else holds open. */
+export type Ask = (query: string) => Promise<Record<string, string>[]>;
+
+/** The fingerprint of one relation, by whoever has the settings of {@link pinned}. */
+export async function fingerprintOf(ask: Ask, relation: string): Promise<TableFingerprint> {
   if (relation === largeObjects) {
-    return `SELECT ${sums} FROM (SELECT oid || ':' || md5(lo_get(oid)) AS r FROM pg_largeobject_metadata) s`;
+    const all = "SELECT oid || ':' || md5(lo_get(oid)) AS r FROM pg_largeobject_metadata";
+    const [row] = await ask(`SELECT ${sums} FROM (${all}) s`);
+    return { relation, columns: '', ...(row as Sums) };
   }
-  return `SELECT ${sums} FROM (SELECT t::text AS r FROM ONLY ${relation} t) s`;
+  const columns = await listColumns(ask, relation);
+  // By name and not in the table's order: a column that came to an inheritance parent after its child was made stands
+  // elsewhere in a restored child.
+  const text = `ROW(${columns.map(({ name }) => `t.${name}`).join(', ')})::text`;
+  const [row] = await ask(`SELECT ${sums} FROM (SELECT ${text} AS r FROM ONLY ${relation} t) s`);
+  const described = columns.map(({ name, type }) => `${name} ${type}`).join(', ');
+  return { relation, columns: createHash('sha256').update(described).digest('hex'), ...(row as Sums) };
 }
+
+type Sums = Pick<TableFingerprint, 'rows' | 'hash1' | 'hash2'>;
+
+/** What a row's text does not show: names, and types with whether they are generated. */
+const listColumns = (ask: Ask, relation: string) =>
+  ask(`
+    SELECT quote_ident(attname) AS name, format_type(atttypid, atttypmod) || attgenerated::text AS type
+      FROM pg_attribute
+     WHERE attrelid = '${relation.replaceAll("'", "''")}'::regclass AND attnum > 0 AND NOT attisdropped
+     ORDER BY attname COLLATE "C"`);

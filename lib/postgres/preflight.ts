@@ -38,6 +38,13 @@ const checks: readonly Check[] = [
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'f' AND ${userSchemas}`,
   },
   {
+    kind: 'setting-for-all',
+    why: 'ALTER ROLE ALL SET is in no dump; set it again after a restore',
+    inherent: true,
+    query: `SELECT format('ALTER ROLE ALL SET %s', unnest(setconfig)) AS what
+      FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = 0`,
+  },
+  {
     kind: 'role-password',
     why: 'roles are kept without their passwords; set them again, or keep them in a secret store',
     inherent: true,

@@ -24,7 +24,7 @@ export class DatabaseStack extends Stack {
     Tags.of(this).add('pgdr:database', database.name);
 
     const roles = new DatabaseRoles(this, 'Roles', { system, database });
-    new DatabaseSettingsParameter(this, 'Settings', { system, database, roles });
+    new DatabaseSettingsParameter(this, 'Settings', { system, database, roles, lock: config.retention.lock });
     // Both regions hold the same schedules; those of the region that holds the writer are on. Failover will switch
     // them, until then the writer is in the primary region.
     const enabled = role === 'primary';

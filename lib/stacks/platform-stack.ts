@@ -8,7 +8,7 @@ import { OutcomeTopic } from '../constructs/outcome-topic.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
 import { Slack } from '../constructs/slack.ts';
 import { WorkerCluster } from '../constructs/worker-cluster.ts';
-import { Workflows, workflowNames } from '../constructs/workflows.ts';
+import { scheduledWorkflows, Workflows } from '../constructs/workflows.ts';
 
 export interface RegionProps {
   readonly config: Config;
@@ -17,6 +17,12 @@ export interface RegionProps {
 
 /** The region that a role stands for. */
 export const regionOf = ({ config, role }: RegionProps): string => config.regions[role];
+
+/** Majors whose tools are needed for a database: its own, and those of the servers it may be restored to. */
+const majorsOf = ({ version, restore }: Config['databases'][number]): number[] => [
+  version,
+  ...restore.targets.map((target) => target.version ?? version),
+];
 
 /** What all databases of a region share. It knows none of them but for the majors of PostgreSQL in use. */
 export class PlatformStack extends Stack {
@@ -38,11 +44,11 @@ export class PlatformStack extends Stack {
       network: config.network[role],
       databasePorts: config.network.databasePorts,
     });
-    const majors = [...new Set(config.databases.map((database) => database.version))].sort((a, b) => a - b);
+    const majors = [...new Set(config.databases.flatMap(majorsOf))].sort((a, b) => a - b);
     new WorkerCluster(this, 'Workers', { system, majors });
     const outcomes = new OutcomeTopic(this, 'Outcomes', { system, key: vault.key });
     new Workflows(this, 'Workflows', { system, vault, network, outcomes });
-    new ScheduleGroup(this, 'Schedules', { system, key: vault.key, workflows: workflowNames });
+    new ScheduleGroup(this, 'Schedules', { system, key: vault.key, workflows: scheduledWorkflows });
     const { slackWebhookSecret } = config.notifications;
     if (slackWebhookSecret) {
       new Slack(this, 'Slack', { system, topic: outcomes.topic, webhookSecret: slackWebhookSecret });

@@ -88,8 +88,8 @@ describe('states of an execution', () => {
       { ...plain('MapIterationStarted'), after: 2 }, // 5
       { ...entered('One'), after: 5 }, // 6
       { ...failed('ObjectAltered'), after: 4 }, // 7
-      { ...plain('MapIterationFailed'), after: 7 }, // 8
-      { ...plain('MapStateFailed'), after: 8 }, // 9
+      { ...plain('TaskStateAborted'), after: 7 }, // 8
+      { ...plain('MapStateFailed'), after: 7 }, // 9
       { ...exited('Each', 'MapStateExited'), after: 9 }, // 10
       entered('Next'), // 11
       exited('Next'), // 12

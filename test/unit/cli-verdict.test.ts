@@ -30,6 +30,11 @@ const broken = (evidence: Evidence) => judgeRehearsal(evidence).flatMap((check) 
 describe('the verdict over a rehearsal', () => {
   it('holds when everything does', () => expect(broken(good)).toEqual([]));
 
+  it('holds when the proof goes further', () => {
+    const further = { ...proof, level: 'L5' } as ProofReport;
+    expect(broken({ ...good, restore: { ...good.restore, proof: further } })).toEqual([]);
+  });
+
   const cases: [string, Evidence][] = [
     ['backup-logical succeeded', { ...good, backup: { ...good.backup, status: 'FAILED' } }],
     ['every part was read back', { ...good, backup: { ...good.backup, verification: { parts: 2 } as never } }],

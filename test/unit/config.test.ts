@@ -102,15 +102,21 @@ describe('defaults', () => {
           objectives: { rpo: 86_400, rto: 14_400 },
           logical: {
             schedule: { expression: 'cron(0 2 * * ? *)', longestIntervalSeconds: 86_400 },
-            ownStreams: 8,
+            ownStreams: 16,
             concurrency: 3,
             zstdLevel: 1,
+            reuseUnchangedFor: 604_800,
             lockTimeout: 60,
             allowSkipped: [],
             task: { vcpu: 2, memoryGiB: 4, storageGiB: 21, timeout: 21_600, heartbeatTimeout: 300 },
           },
+          restore: {
+            targets: [],
+            task: { vcpu: 2, memoryGiB: 4, storageGiB: 21, timeout: 21_600, heartbeatTimeout: 300 },
+          },
           restoreTest: {
             schedule: { expression: 'cron(0 3 ? * SUN *)', longestIntervalSeconds: 604_800 },
+            assertions: [],
             task: { vcpu: 4, memoryGiB: 8, storageGiB: 100, timeout: 21_600, heartbeatTimeout: 300 },
           },
         },
@@ -124,6 +130,26 @@ describe('defaults', () => {
   test('an rpo follows the schedule when none is given', () => {
     const config = parseConfig(withDatabase({ logical: { schedule: 'cron(0 0/6 * * ? *)' } }));
     expect(config.databases[0]?.objectives.rpo).toBe(6 * 3600);
+  });
+});
+
+describe('assertions of a restore test', () => {
+  const problemsWith = (assertions: unknown) => problemsOf(withDatabase({ restoreTest: { assertions } }));
+
+  test('are statements of SQL', () => {
+    const config = parseConfig(withDatabase({ restoreTest: { assertions: [' SELECT true\n'] } }));
+    expect(config.databases[0]?.restoreTest.assertions).toEqual(['SELECT true']);
+    expect(problemsWith([' '])).toEqual([
+      expect.stringMatching(/^databases\[0\]\.restoreTest\.assertions\[0\] is ' '\. Allowed: one SQL statement/),
+    ]);
+    expect(problemsWith('SELECT true')[0]).toMatch(/Allowed: a list of SQL statements/);
+  });
+
+  test('are refused when a task could not be given them', () => {
+    const [long] = problemsWith(['x'.repeat(1200), 'y'.repeat(1200)]);
+    expect(long).toMatch(/assertions take 2,407 bytes together, .*\. Allowed: 2,000, .*\. Example: /);
+    expect(problemsWith(['x'.repeat(1990)])).toEqual([]);
+    expect(problemsWith(['ü'.repeat(1000)])).toHaveLength(1);
   });
 });
 
@@ -255,7 +281,6 @@ describe('keys', () => {
 
   test('of later capabilities elsewhere are refused too', () => {
     expect(problemsOf({ ...minimal, retention: { daily: '30 days', pitr: '7 days' } })).toHaveLength(2);
-    expect(problemsOf(withDatabase({ restoreTest: { assertions: [] } }))[0]).toMatch(/not supported yet/);
   });
 });
 

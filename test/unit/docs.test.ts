@@ -1,6 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { createProgram } from '../../lib/cli/program.ts';
 import { errorCatalogue } from '../../lib/core/errors.ts';
 import { metricCatalogue } from '../../lib/core/metrics.ts';
 
@@ -50,8 +51,34 @@ describe('the documentation', () => {
     for (const link of links) expect(existsSync(join(dirname(page), link)), `${page} → ${link}`).toBe(true);
   });
 
+  it.each(pages)('%s shows only commands that pgdr takes', (page) => {
+    for (const line of shellLines(readFileSync(page, 'utf8'))) {
+      const words = /^npx pgdr (.*)$/.exec(line)?.[1]?.split(' ') ?? [];
+      const [name] = words;
+      if (name === undefined || name.startsWith('-')) continue;
+      const command = createProgram(async () => {}).commands.find((one) => one.name() === name);
+      expect(command, `${page}: ${line}`).toBeDefined();
+      expect(command?.parseOptions(words.slice(1)).unknown, `${page}: ${line}`).toEqual([]);
+    }
+  });
+
+  it.each(pages)('%s shows only npm scripts that exist', (page) => {
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
+    for (const line of shellLines(readFileSync(page, 'utf8'))) {
+      const script = /^npm (?:run )?([a-z:]+)/.exec(line)?.[1];
+      if (script && !['ci', 'install'].includes(script))
+        expect(Object.keys(scripts), `${page}: ${line}`).toContain(script);
+    }
+  });
+
   it('has a runbook for every error', () => {
     for (const { runbook } of Object.values(errorCatalogue))
       expect(existsSync(`docs/runbooks/${runbook}.md`)).toBe(true);
   });
 });
+
+/** The lines of all shell blocks, without their comments. */
+const shellLines = (text: string): string[] =>
+  [...text.matchAll(/^\s*```sh\n(.*?)```/gms)].flatMap((block) =>
+    (block[1] as string).split('\n').map((line) => line.replace(/\s+#.*$/, '').trim()),
+  );

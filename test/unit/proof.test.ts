@@ -1,6 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../../lib/core/manifest.ts';
-import { compareTables, highestLevel, judge, type Restored, totalRows } from '../../lib/core/proof.ts';
+import {
+  type Check,
+  compareTables,
+  failedChecks,
+  highestLevel,
+  judge,
+  judgeUse,
+  measureRpo,
+  type ProofReport,
+  type Restored,
+  totalRows,
+  type Usable,
+} from '../../lib/core/proof.ts';
+import { isLower } from '../../lib/core/proof-differences.ts';
 import { proofPage } from '../../lib/core/proof-page.ts';
 import { sampleManifest } from './sample-manifest.ts';
 
@@ -17,7 +30,14 @@ const manifest = sampleManifest({
   ],
 });
 
+const { serverVersionNum, roles, grants, owners, settings, defects } = manifest;
 const good: Restored = {
+  serverVersionNum,
+  roles,
+  grants,
+  owners,
+  settings,
+  defects,
   tables: manifest.tables,
   sequences: manifest.sequences,
   inventory: manifest.inventory,
@@ -37,6 +57,8 @@ const sequence = (changes: object) => ({
   sequences: [{ ...(manifest.sequences[0] as object), ...changes } as Manifest['sequences'][number]],
 });
 
+const defect = (changes: object) => ({ defects: { ...defects, ...changes } });
+
 describe('the proof', () => {
   it('holds for a restore that equals its source', () => {
     expect(failing({})).toEqual([]);
@@ -47,10 +69,11 @@ describe('the proof', () => {
     ['a missing table', { tables: [] }, 'tables', 'L3'],
     [
       'a table that was not there',
-      { tables: [...manifest.tables, { relation: 'public.x', rows: '0', hash1: '0', hash2: '0' }] },
+      { tables: [...manifest.tables, { relation: 'public.x', rows: '0', hash1: '0', hash2: '0', columns: '' }] },
       'tables',
       'L3',
     ],
+    ['another column type', table({ columns: 'cd' }), 'tables', 'L3'],
     ['one row short', table({ rows: '1', hash1: '1' }), 'row counts', 'L3'],
     ['changed content', table({ hash1: '1' }), 'content', 'L4'],
     ['a change that only the second hash sees', table({ hash2: '1' }), 'content', 'L4'],
@@ -65,9 +88,48 @@ describe('the proof', () => {
     ],
     ['an orphan', { foreignKeys: [{ name: 'fk', table: 'orders', orphans: '1' }] }, 'foreign keys', 'L3'],
     ['a missing extension', { extensions: [] }, 'extensions', 'L3'],
+    ['an older extension', { extensions: [{ name: 'citext', version: '1.5' }] }, 'extensions', 'L3'],
+    ['a constraint no longer validated', defect({ constraintsNotValidated: ['k'] }), 'constraints validated', 'L3'],
+    ['an invalid index', defect({ indexesInvalid: ['i'] }), 'indexes valid', 'L3'],
+    ['a missing role', { roles: [] }, 'roles', 'L3'],
+    ['a role that may do more', { roles: [{ ...roles[0], attributes: ['superuser'] }] }, 'roles', 'L3'],
+    ['a role outside of its group', { roles: [{ ...roles[0], memberOf: [] }] }, 'roles', 'L3'],
+    ['a missing grant', { grants: [] }, 'grants', 'L3'],
+    [
+      'a grant that nobody gave',
+      { grants: [...grants, { object: 'schema x', privileges: ['USAGE to y'] }] },
+      'grants',
+      'L3',
+    ],
+    ['another owner', { owners: { postgres: 2, shop: 1 } }, 'owners', 'L3'],
+    ['a missing setting', { settings: [] }, 'settings', 'L3'],
+    ['another setting', { settings: [{ ...settings[0], value: '9MB' }] }, 'settings', 'L3'],
     ['a missing index', { inventory: { ...manifest.inventory, index: 0 } }, 'inventory', 'L3'],
   ])('fails on %s, by name', (_, restored, name, level) => {
-    expect(failing(restored)).toContainEqual(expect.objectContaining({ name, level }));
+    const error = level === 'L3' ? 'StructureDiffers' : 'ContentDiffers';
+    expect(failing(restored as Partial<Restored>)).toContainEqual(expect.objectContaining({ name, level, error }));
+  });
+
+  it('blames no restore for what was amiss in its source', () => {
+    const of = sampleManifest({
+      ...manifest,
+      defects: { constraintsNotValidated: ['k'], indexesInvalid: ['i'], sequencesBehind: ['s'] },
+    });
+    const same = { defects: of.defects, ownedSequences: [{ sequence: 's', column: 'c', reached: false }] };
+    expect(failing(same, of)).toEqual([]);
+    expect(failing({ ...same, defects: { ...of.defects, indexesInvalid: ['i', 'j'] } }, of)).toHaveLength(1);
+  });
+
+  it('takes a newer extension, and what a newer major adds to a grant', () => {
+    expect(failing({ extensions: [{ name: 'citext', version: '1.10' }] })).toEqual([]);
+    const more = { grants: [{ ...(grants[0] as object), privileges: ['MAINTAIN to shop', 'SELECT to shop'] }] };
+    expect(failing({ ...(more as Partial<Restored>), serverVersionNum: 180_001 })).toEqual([]);
+    expect(failing(more as Partial<Restored>)).toHaveLength(1);
+  });
+
+  it('never tells the value of a setting', () => {
+    const [check] = failing({ settings: [{ scope: 'database', name: 'work_mem', value: 'secret' }] });
+    expect(check?.detail).toBe('work_mem of database has another value');
   });
 
   it('lets a sequence be ahead of the snapshot, and one that counts down be below it', () => {
@@ -77,13 +139,15 @@ describe('the proof', () => {
     expect(failing(sequence({ direction: 'down', lastValue: '-4' }), down)).toHaveLength(1);
   });
 
+  const check = (level: Check['level'], held: boolean, more: Partial<Check> = {}): Check => ({
+    level,
+    held,
+    name: level,
+    detail: '',
+    ...more,
+  });
+
   it('gives the highest level with none broken below', () => {
-    const check = (level: 'L0' | 'L1' | 'L2' | 'L3' | 'L4', held: boolean) => ({
-      level,
-      held,
-      name: level,
-      detail: '',
-    });
     expect(highestLevel([check('L0', true), check('L1', true), check('L2', false), check('L3', true)])).toBe('L1');
     expect(highestLevel([check('L0', false)])).toBeNull();
     expect(highestLevel([check('L1', true)])).toBeNull();
@@ -91,24 +155,103 @@ describe('the proof', () => {
 
   it('has a page that escapes what a database can be called', () => {
     const page = proofPage({
-      schemaVersion: 1,
-      id: 'p',
+      ...report,
       database: '<script>alert(1)</script>',
-      backupId: 'b',
-      manifestKey: 'k',
-      serverVersion: '17',
-      level: null,
       holds: false,
-      checks: [{ level: 'L3', name: 'n', held: false, detail: '"quoted" & <b>' }],
-      tables: [],
-      startedAt: '2026-11-21T02:00:00Z',
-      restoreSeconds: 1,
-      proofSeconds: 1,
-      rpoSeconds: 1,
-      rtoSeconds: 1,
+      checks: [check('L3', false, { name: 'grants', detail: '"quoted" & <b>' })],
     });
     expect(page).not.toContain('<script>');
     expect(page).toContain('&quot;quoted&quot; &amp; &lt;b&gt;');
-    expect(page).toContain('Not proven');
+    expect(page).toContain('Not proven: grants');
   });
+
+  it('has a page with a verdict for each level', () => {
+    const held = (['L0', 'L1', 'L2', 'L3', 'L4'] as const).map((level) => check(level, true));
+    const page = proofPage({ ...report, checks: [...held, check('L5', false, { unavailable: true })] });
+    expect(page).toContain('Proven to L4');
+    expect(page.match(/<td>L\d<\/td><td>[^<]+<\/td><td>holds<\/td><\/tr>/g)).toHaveLength(5);
+    expect(page).toMatch(/<td>L5<\/td><td>[^<]+<\/td><td>not made<\/td><\/tr>/);
+  });
+});
+
+const report: ProofReport = {
+  schemaVersion: 1,
+  id: 'p',
+  database: 'orders',
+  backupId: 'b',
+  manifestKey: 'k',
+  serverVersion: '17',
+  level: 'L4',
+  holds: true,
+  checks: [],
+  tables: [],
+  startedAt: '2026-11-21T02:00:00Z',
+  restoreSeconds: 1,
+  proofSeconds: 1,
+  rpoSeconds: 1,
+  rpoFrom: 'newest heartbeat',
+  rtoSeconds: 1,
+};
+
+describe('the use of a restored database', () => {
+  const sound: Usable = {
+    storage: { amcheck: '1.4', indexes: 3, tables: 2, damaged: [], reindexed: 2, reindexFailures: [] },
+    assertions: [{ sql: 'SELECT true', problem: null }],
+    heartbeatAt: null,
+  };
+  const rpo = measureRpo(manifest, null, Date.parse('2026-11-21T02:10:01.000Z'));
+  const failing = (changes: Partial<Usable['storage']>, assertions = sound.assertions) =>
+    failedChecks(judgeUse({ ...sound, storage: { ...sound.storage, ...changes }, assertions }, rpo));
+
+  it('is L5 when all holds', () => {
+    expect(failing({})).toEqual([]);
+    expect(judgeUse(sound, rpo).every((check) => check.level === 'L5' && check.held)).toBe(true);
+  });
+
+  it.each([
+    ['a damaged index', { damaged: ['public.i: lacks a tuple'] }, 'amcheck'],
+    ['an index that cannot be rebuilt', { reindexFailures: ['public.t: no'] }, 'reindex'],
+  ])('fails on %s as IndexCorrupt', (_, changes, name) => {
+    expect(failing(changes)).toEqual([expect.objectContaining({ name, level: 'L5', error: 'IndexCorrupt' })]);
+  });
+
+  it('fails on an assertion as AssertionFailed, with the assertion', () => {
+    const assertions = [{ sql: 'SELECT\n  sum(x) = 0 FROM t', problem: 'is false' }];
+    expect(failing({}, assertions)).toEqual([
+      expect.objectContaining({ error: 'AssertionFailed', detail: 'assertion 1 is false: SELECT sum(x) = 0 FROM t' }),
+    ]);
+  });
+
+  it('does not fail without amcheck, and is no L5 then', () => {
+    const checks = judgeUse({ ...sound, storage: { ...sound.storage, amcheck: null } }, rpo);
+    expect(failedChecks(checks)).toEqual([]);
+    const below = (['L0', 'L1', 'L2', 'L3', 'L4'] as const).map((level) => ({
+      level,
+      name: '',
+      held: true,
+      detail: '',
+    }));
+    expect(highestLevel([...below, ...checks])).toBe('L4');
+    expect(highestLevel([...below, ...judgeUse(sound, rpo)])).toBe('L5');
+  });
+
+  it('measures the RPO from the heartbeat, else from the snapshot', () => {
+    expect(rpo).toEqual({ seconds: 600, from: 'snapshot of the backup' });
+    const at = Date.parse('2026-11-21T02:10:01.000Z');
+    expect(measureRpo(manifest, '2026-11-21T02:00:00.500000Z', at)).toEqual({
+      seconds: 600.5,
+      from: 'newest heartbeat',
+    });
+  });
+});
+
+describe('versions of extensions', () => {
+  it.each([
+    ['1.9', '1.10', true],
+    ['1.10', '1.9', false],
+    ['1.6', '1.6', false],
+    ['3.4', '3.4.1', true],
+    ['3.4.2', '3.4', false],
+    ['2.0', '10', true],
+  ])('%s is lower than %s: %s', (a, b, lower) => expect(isLower(a, b)).toBe(lower));
 });

@@ -190,7 +190,7 @@ describe('a backup that fails', () => {
 
   test('when the task falls silent', async () => {
     const result = await start({ 'Take backup': () => new Promise(() => {}) });
-    expect(firstCall(result, 'Record failure').Payload.failure.errorOutput.Error).toBe('States.HeartbeatTimeout');
+    expect(firstCall(result, 'Record failure').Payload.failure.errorOutput.Error).toBe('States.Timeout');
   });
 
   test('with nothing to stop when no task runs', async () => {

@@ -1,0 +1,75 @@
+import * as keys from '../lib/core/keys.ts';
+import type { Table } from '../lib/postgres/catalog.ts';
+import type { DumpStream } from './dump-stream.ts';
+
+/** Which programs dump what into which objects. */
+
+export interface DumpOptions {
+  readonly ownStreams: number;
+  readonly lockTimeoutSeconds: number;
+}
+
+/** Below this a table is not worth a program of its own. */
+const leastOwnBytes = 1024 * 1024;
+
+/**
+ * The largest tables get a stream and an object of their own; `main` holds the rest of the data, and the definitions
+ * once more. The schema is an archive of its own, so that a restore can make tables before it has read any data.
+ */
+export function planStreams(
+  source: { readonly tables: readonly Table[]; readonly database: string },
+  options: DumpOptions,
+  snapshotId: string,
+  prefix: string,
+): { readonly own: DumpStream[]; readonly shared: DumpStream[] } {
+  const common = [
+    '--format=custom',
+    '--compress=0',
+    `--snapshot=${snapshotId}`,
+    `--lock-wait-timeout=${options.lockTimeoutSeconds}s`,
+  ];
+  const ownTables = source.tables.slice(0, options.ownStreams).filter((table) => table.bytes >= leastOwnBytes);
+  const restBytes = source.tables.slice(ownTables.length).reduce((sum, table) => sum + table.bytes, 0);
+  const own = ownTables.map(
+    (table, i): DumpStream => ({
+      role: 'table',
+      relation: table.relation,
+      key: keys.tableKey(prefix, i + 1),
+      program: 'pg_dump',
+      args: [...common, '--data-only', `--table=${pattern(table.relation)}`],
+      partBytes: keys.partBytesFor(table.bytes),
+    }),
+  );
+  const shared: DumpStream[] = [
+    {
+      role: 'main',
+      key: keys.mainKey(prefix),
+      program: 'pg_dump',
+      args: [...common, ...ownTables.map((table) => `--exclude-table-data=${pattern(table.relation)}`)],
+      partBytes: keys.partBytesFor(restBytes),
+    },
+    {
+      role: 'schema',
+      key: keys.schemaKey(prefix),
+      program: 'pg_dump',
+      args: [...common, '--schema-only'],
+      partBytes: keys.partBytesFor(0),
+    },
+    {
+      role: 'globals',
+      key: keys.globalsKey(prefix),
+      program: 'pg_dumpall',
+      // Password hashes need a superuser and would be secrets in a backup; see docs/architecture.md.
+      args: ['--globals-only', '--no-role-passwords', '--no-tablespaces', `--database=${source.database}`],
+      partBytes: keys.partBytesFor(0),
+    },
+  ];
+  return { own, shared };
+}
+
+/** A relation as a pg_dump pattern that matches it alone: unquoted, it would fold case and read `*`, `?` and `.`. */
+export function pattern(relation: string): string {
+  const [, schema, name] = /^("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)$/s.exec(relation) ?? [];
+  const quoted = (part = '') => (part.startsWith('"') ? part : `"${part}"`);
+  return `${quoted(schema)}.${quoted(name)}`;
+}

@@ -1,0 +1,198 @@
+import type { Client } from 'pg';
+import type { ObjectStore } from '../lib/aws/object-store.ts';
+import type { TocEntry } from '../lib/core/archive-toc.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import type { Manifest, TableFingerprint } from '../lib/core/manifest.ts';
+import { dataEntries, type Omission, type RestorePlan } from '../lib/core/restore-plan.ts';
+import type { Selection } from '../lib/core/restore-selection.ts';
+import { parseRelation, quoteIdentifier, relationKey } from '../lib/core/sql-statements.ts';
+import { fingerprintOf, pinned } from '../lib/postgres/fingerprint.ts';
+import { startTool } from '../lib/postgres/tools.ts';
+import { withClient } from './restore.ts';
+import { findConflicts, findMissing } from './restore-existing.ts';
+import { catchUpStatements, fedColumns, sequenceStatements } from './restore-rest.ts';
+import {
+  type Definitions,
+  finish,
+  type RestoreOptions,
+  restoreObject,
+  startRestoring,
+  type TargetServer,
+  useList,
+} from './restore-tools.ts';
+import { beginTransaction, type Transaction } from './restore-transaction.ts';
+import { verifyTables } from './restore-verify.ts';
+
+export interface IntoOptions extends RestoreOptions {
+  /** May tables of these names be dropped first? */
+  readonly overwrite: boolean;
+  readonly lockTimeoutSeconds: number;
+}
+
+/**
+ * Restores tables or schemas into a database that holds other data, in one transaction: made, filled, compared with
+ * the manifest, then committed. Gives the number of rows, and what could not come back.
+ */
+export async function restoreInto(
+  database: string,
+  plan: RestorePlan & { selection: Selection },
+  manifest: Manifest,
+  definitions: Definitions,
+  store: ObjectStore,
+  server: TargetServer,
+  options: IntoOptions,
+): Promise<{ rows: string; omitted: Omission[] }> {
+  const { selection } = plan;
+  const { conflicts, missing } = await withClient(server, database, async (client) => ({
+    conflicts: await findConflicts(client, selection.chosen),
+    missing: await findMissing(client, selection.needed),
+  }));
+  // A schema is never dropped for another: what depends on its types and functions would go with it.
+  const inTheWay = options.overwrite ? conflicts.filter(({ kind }) => kind === 'SCHEMA') : conflicts;
+  if (inTheWay.length > 0) throw exists(database, inTheWay);
+  const replaced = conflicts.filter((entry) => entry.kind.endsWith('TABLE'));
+
+  const wanted = new Set<TocEntry>([...selection.chosen, ...missing]);
+  const made = definitions.toc.filter((entry) => wanted.has(entry));
+  const list = await useList(
+    options.directory,
+    'into',
+    made.map(({ id }) => id),
+  );
+  const script = async (transaction: Transaction, step: string, section: string) => {
+    const args = [`--section=${section}`, '--no-tablespaces', list, '--file=-', definitions.path];
+    const tool = startRestoring('pg_restore', args, server.tools, options.signal);
+    tool.process.stdin?.end();
+    await transaction.runOutput(tool);
+    await finish(step, tool);
+  };
+  const newSequences = new Set(made.filter(({ kind }) => kind === 'SEQUENCE').map(keyOf));
+
+  const transaction = await beginTransaction(server, database, options.signal);
+  try {
+    await transaction.run(`SET lock_timeout = '${options.lockTimeoutSeconds}s'`);
+    if (replaced.length > 0) await transaction.run(`DROP TABLE ${replaced.map(keyOf).join(', ')}`);
+    await script(transaction, 'definitions', 'pre-data');
+    for (const object of plan.data) {
+      await restoreObject(
+        object,
+        store,
+        server,
+        options,
+        ['--data-only', '--file=-'],
+        (toc) => dataEntries(toc, plan, object),
+        (tool) => transaction.runOutput(tool),
+      );
+    }
+    for (const statement of sequenceStatements(manifest, newSequences)) await transaction.run(statement);
+    for (const statement of catchUpStatements(await transaction.ask(fedColumns), newSequences)) {
+      await transaction.run(statement);
+    }
+    await script(transaction, 'indexes and constraints', 'post-data');
+    // Definitions come in an order in which each finds what it is made of; so do their contents.
+    for (const view of made.filter(({ kind }) => kind === 'MATERIALIZED VIEW')) {
+      const populated = manifest.materializedViews.some(
+        ({ relation, populated }) => populated && sameRelation(relation, view),
+      );
+      if (populated && !plan.schemaOnly) await transaction.run(`REFRESH MATERIALIZED VIEW ${keyOf(view)}`);
+    }
+    const rows = await verify(transaction, manifest, plan.tables);
+    await transaction.commit();
+    return { rows, omitted: await addOmitted(database, selection, server, options.lockTimeoutSeconds) };
+  } finally {
+    await transaction.close();
+  }
+}
+
+/**
+ * Copies a schema from a staging database into this one, in one transaction, and compares it with the manifest.
+ * `renamed` gives the name of a relation there.
+ */
+export async function copySchema(
+  from: string,
+  schema: string,
+  database: string,
+  plan: RestorePlan,
+  manifest: Manifest,
+  server: TargetServer,
+  options: RestoreOptions,
+): Promise<string> {
+  const transaction = await beginTransaction(server, database, options.signal);
+  try {
+    const args = [
+      '--no-tablespaces',
+      `--schema=${quoteIdentifier(schema)}`,
+      `--dbname=dbname='${from.replace(/['\\]/g, '\\$&')}'`,
+    ];
+    const dump = startTool('pg_dump', args, server.tools, 'RestoreFailed', { signal: options.signal });
+    dump.process.stdin?.end();
+    await transaction.runOutput(dump);
+    await dump.ended;
+    const rows = await verify(transaction, manifest, plan.tables, schema);
+    await transaction.commit();
+    return rows;
+  } finally {
+    await transaction.close();
+  }
+}
+
+/** Fingerprints inside of the transaction: what differs is never committed. */
+async function verify(
+  transaction: Transaction,
+  manifest: Manifest,
+  relations: readonly string[],
+  schema?: string,
+): Promise<string> {
+  for (const setting of pinned) await transaction.run(setting);
+  const restored: TableFingerprint[] = [];
+  for (const relation of relations) {
+    const { schema: own, name } = parseRelation(relation) ?? { schema: '', name: relation };
+    const there = relationKey({ schema: schema ?? own, name });
+    restored.push({ ...(await fingerprintOf((query) => transaction.ask(query), there)), relation });
+  }
+  return verifyTables(manifest, relations, restored);
+}
+
+/**
+ * Foreign keys, triggers, policies and rules that need other tables: here these may exist. Each for itself, since the
+ * rows are back already; what fails is named with its reason.
+ */
+async function addOmitted(
+  database: string,
+  { omitted }: Selection,
+  server: TargetServer,
+  lockTimeoutSeconds: number,
+): Promise<Omission[]> {
+  return withClient(server, database, async (client) => {
+    await client.query("SELECT pg_catalog.set_config('search_path', '', false)");
+    await client.query(`SET lock_timeout = '${lockTimeoutSeconds}s'`);
+    const left: Omission[] = [];
+    for (const { entry, what, why } of omitted) {
+      const reason = /^(FK CONSTRAINT|TRIGGER|POLICY|RULE)$/.test(entry.kind) ? await tried(client, entry) : why;
+      if (reason) left.push({ what, why: reason });
+    }
+    return left;
+  });
+}
+
+async function tried(client: Client, { definition }: TocEntry): Promise<string | undefined> {
+  try {
+    await client.query(definition);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function exists(database: string, conflicts: readonly TocEntry[]): PgdrError {
+  const names = conflicts.slice(0, 10).map((entry) => `${entry.kind.toLowerCase()} ${entry.schema}.${entry.tag}`);
+  const more = conflicts.length > 10 ? ` and ${conflicts.length - 10} more` : '';
+  return new PgdrError('RestoreTargetExists', `database ${database} has ${names.join(', ')}${more}`);
+}
+
+const keyOf = ({ schema, tag }: TocEntry): string => relationKey({ schema, name: tag });
+
+function sameRelation(relation: string, entry: TocEntry): boolean {
+  const parsed = parseRelation(relation);
+  return parsed?.schema === entry.schema && parsed.name === entry.tag;
+}

@@ -1,0 +1,169 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ObjectStore } from '../lib/aws/object-store.ts';
+import { parseToc, type TocEntry } from '../lib/core/archive-toc.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import type { Manifest, ManifestObject } from '../lib/core/manifest.ts';
+import { objectOf } from '../lib/core/restore-plan.ts';
+import type { Connection } from '../lib/postgres/connection.ts';
+import { firstError, type RunningTool, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
+import { log } from './log.ts';
+import { intoFile, intoTool, readObject } from './restore-stream.ts';
+
+/** The server that is restored into, and PostgreSQL's programs for it. */
+export interface TargetServer {
+  readonly connection: Connection;
+  readonly tools: ToolEnvironment;
+  readonly version: string;
+}
+
+export interface RestoreOptions {
+  /** For the archive of the definitions and lists of entries; never for data. */
+  readonly directory: string;
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+}
+
+/** Errors that a restore into an empty server meets and that lose nothing; everything else fails it. */
+const allowed: readonly RegExp[] = [
+  /role "postgres" already exists/, // The ephemeral server's own superuser.
+  /^pg_restore: (warning|hint|detail|from TOC entry)/i,
+  /errors ignored on restore/,
+];
+
+const errorLines = (stderr: string): string[] =>
+  stderr.split('\n').filter((line) => /\berror:|^(psql:.*)?ERROR:/i.test(line) && !allowed.some((ok) => ok.test(line)));
+
+const onlyAllowed = (stderr: string): boolean => errorLines(stderr).length === 0;
+
+/** Starts psql or pg_restore, whose exit code counts errors that are allowed as well. */
+export const startRestoring = (
+  program: 'psql' | 'pg_restore',
+  args: readonly string[],
+  tools: ToolEnvironment,
+  signal: AbortSignal,
+): RunningTool => startTool(program, args, tools, 'RestoreFailed', { signal, accept: onlyAllowed });
+
+/** Waits for the end. Throws `RestoreFailed` with the first error outside the allow-list. */
+export async function finish(step: string, tool: RunningTool): Promise<void> {
+  const stderr = await tool.ended;
+  if (!onlyAllowed(stderr)) {
+    throw new PgdrError('RestoreFailed', `${step}: ${firstError(errorLines(stderr).join('\n'))}`);
+  }
+  log('restored', { step });
+}
+
+/** Runs pg_restore on an archive that is a file. */
+export async function restoreFile(
+  step: string,
+  args: readonly string[],
+  { tools }: TargetServer,
+  signal: AbortSignal,
+): Promise<void> {
+  const tool = startRestoring('pg_restore', args, tools, signal);
+  tool.process.stdin?.end();
+  await finish(step, tool);
+}
+
+/** A database name as `--dbname`, such that libpq cannot take it for a connection string. */
+export const intoDatabase = (name: string): string => `--dbname=dbname='${name.replace(/['\\]/g, '\\$&')}'`;
+
+/** The definitions of a backup as a file, with what is in it. */
+export interface Definitions {
+  readonly path: string;
+  readonly toc: readonly TocEntry[];
+}
+
+export async function fetchDefinitions(
+  manifest: Manifest,
+  store: ObjectStore,
+  { directory, signal }: RestoreOptions,
+): Promise<Definitions> {
+  const object = objectOf(manifest, 'schema');
+  const path = join(directory, 'schema.dump');
+  let head = Buffer.alloc(0);
+  let toc: TocEntry[] | undefined;
+  async function* remember(source: AsyncIterable<Buffer>) {
+    for await (const chunk of source) {
+      if (!toc) head = Buffer.concat([head, chunk]);
+      yield chunk;
+    }
+  }
+  await readObject(store, object, (source) => intoFile(path)(remember(source)), signal);
+  toc = parseToc(head);
+  if (!toc) throw endsEarly(object);
+  return { path, toc };
+}
+
+/** Writes the entries to be restored where pg_restore finds them; gives the option that names the file. */
+export async function useList(directory: string, name: string, ids: readonly number[]): Promise<string> {
+  const path = join(directory, `${name}.list`);
+  await writeFile(path, ids.map((id) => `${id};\n`).join(''), { mode: 0o600 });
+  return `--use-list=${path}`;
+}
+
+/**
+ * One object of data into pg_restore. `choose` says which entries of its archive are wanted (null: all of them), once
+ * the table of contents has been read; the object is read to its end and held against the manifest in any case.
+ */
+export async function restoreObject(
+  object: ManifestObject,
+  store: ObjectStore,
+  server: TargetServer,
+  options: RestoreOptions,
+  args: readonly string[],
+  choose: (toc: readonly TocEntry[]) => readonly number[] | null,
+  consumeOutput?: (tool: RunningTool) => Promise<void>,
+): Promise<void> {
+  const step = object.relation ?? 'data';
+  let tool: RunningTool | undefined;
+  await readObject(
+    store,
+    object,
+    async (source) => {
+      const { toc, all } = await readHead(object, source);
+      const ids = choose(toc);
+      const list = ids && [await useList(options.directory, `data-${listNumber++}`, ids)];
+      tool = startRestoring('pg_restore', [...args, ...(list ?? [])], server.tools, options.signal);
+      const output = consumeOutput?.(tool);
+      output?.catch(() => {}); // Awaited below.
+      await intoTool(tool)(all);
+      await output;
+    },
+    options.signal,
+  );
+  if (tool) await finish(step, tool);
+}
+
+let listNumber = 0;
+
+/** Takes the table of contents off the beginning of a stream, and gives the whole stream nevertheless. */
+async function readHead(
+  object: ManifestObject,
+  source: AsyncIterable<Buffer>,
+): Promise<{ toc: TocEntry[]; all: AsyncIterable<Buffer> }> {
+  const chunks: Buffer[] = [];
+  const iterator = source[Symbol.asyncIterator]();
+  let length = 0;
+  for (let tried = 0; ; ) {
+    const { done, value } = await iterator.next();
+    if (!done) {
+      chunks.push(value);
+      length += value.length;
+    }
+    // Reading it from its start each time costs little when it is done at twice the length each time.
+    if (!done && length < tried * 2) continue;
+    tried = length;
+    const toc = parseToc(Buffer.concat(chunks));
+    if (toc) return { toc, all: resume(chunks, iterator) };
+    if (done) throw endsEarly(object);
+  }
+}
+
+async function* resume(head: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield* head;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+}
+
+const endsEarly = ({ key }: ManifestObject) =>
+  new PgdrError('ArchiveUnreadable', `${key} ends before its table of contents does`);
