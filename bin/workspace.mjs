@@ -35,15 +35,20 @@ export function productionPackages(lock) {
     .map(([path]) => path);
 }
 
+/** A directory of our own that every user can reach; undefined where there is no place for one. */
+export function outsideOf(root) {
+  const parent = [tmpdir(), '/var/tmp', '/tmp'].find((place) => existsSync(place) && isOpen(place));
+  return parent && join(parent, `pgdr-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`);
+}
+
 /** Gives the workspace's directory and its Node, or undefined when the checkout can be used as it is. */
 export function prepareWorkspace(root, say) {
   if (process.getuid?.() !== 0) return undefined;
   const checked = [root, join(root, 'node_modules', 'pg'), join(root, 'node_modules', 'node', 'bin')];
   if (checked.every(isOpen) && (statSync(join(root, 'package.json')).mode & 0o004) !== 0) return undefined;
 
-  const parent = [tmpdir(), '/var/tmp', '/tmp'].find((place) => existsSync(place) && isOpen(place));
-  if (parent === undefined) return undefined;
-  const directory = join(parent, `pgdr-${createHash('sha256').update(root).digest('hex').slice(0, 12)}`);
+  const directory = outsideOf(root);
+  if (directory === undefined) return undefined;
   const lockText = readFileSync(join(root, 'package-lock.json'), 'utf8');
   const stamp = createHash('sha256').update(lockText).digest('hex');
   const stampFile = join(directory, 'stamp');

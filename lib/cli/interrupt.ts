@@ -1,18 +1,16 @@
 /** Ctrl-C and SIGTERM: what was started is stopped, newest first, and the process ends with the signal's exit code. */
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const stops = new Set<() => Promise<unknown>>();
 let interrupted = false;
 
 /** Runs `stop` when the process is told to end; returns the remover. */
 export function onInterrupt(stop: () => Promise<unknown>): () => void {
-  if (stops.size === 0) {
-    process.on('SIGINT', interrupt);
-    process.on('SIGTERM', interrupt);
-    process.on('SIGHUP', interrupt);
-  }
+  if (stops.size === 0) for (const signal of signals) process.on(signal, interrupt);
   stops.add(stop);
   return () => {
     stops.delete(stop);
+    if (stops.size === 0) for (const signal of signals) process.off(signal, interrupt);
   };
 }
 

@@ -66,7 +66,7 @@ export function formatBytes(bytes: number): string {
   return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${units[unit]}`;
 }
 
-/** Columns as wide as their widest cell; the second kind of column, numbers, is aligned to the right. */
+/** Columns as wide as their widest cell; those with their index in `right` are aligned to the right. */
 export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
@@ -82,7 +82,9 @@ export function formatTable(
       })
       .join('  ')
       .trimEnd();
-  return [format(header), widths.map((width) => '─'.repeat(width)).join('  '), ...rows.map(format)].join('\n');
+  return [format(header), widths.map((width) => '─'.repeat(Math.min(width, 60))).join('  '), ...rows.map(format)].join(
+    '\n',
+  );
 }
 
 /** Characters as a terminal shows them, colours aside. */

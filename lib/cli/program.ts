@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { Workflow } from '../core/outcome.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
+import type { RestoreOptions } from './commands/restore.ts';
 import type { UpOptions } from './commands/up.ts';
 import type { WorkflowOptions } from './commands/workflow.ts';
 import { type ExitCode, exitCode, reportOf, toCliError } from './errors.ts';
@@ -36,7 +37,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): Command {
+export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): Command {
   const program = new Command('pgdr')
     .description('Disaster recovery for PostgreSQL on AWS: backups that were restored, with measured RPO and RTO.')
     .exitOverride()
@@ -88,6 +89,28 @@ function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): Command
     '--backup <id>',
     'a backup other than the latest',
   );
+
+  const collect = (value: string, before: readonly string[]) => [...before, value];
+  program
+    .command('restore')
+    .argument('<database>', 'as named in pgdr.config.ts')
+    .description('restore a backup, or some of its tables or schemas, into a new database or the one you name')
+    .addOption(json())
+    .addOption(region())
+    .option('--backup <id>', 'a backup other than the latest')
+    .option('--table <schema.name>', 'only this table, complete (repeatable)', collect, [])
+    .option('--schema <name>', 'only this schema (repeatable)', collect, [])
+    .option('--schema-only', 'definitions without rows')
+    .option('--to-database <name>', 'target database (default: a new one, <database>_restored_<time>)')
+    .option('--to-schema <name>', 'another name for the schema that is restored')
+    .option('--target-secret <name>', 'another server: a secret of restore.targets in pgdr.config.ts')
+    .option('--overwrite <database>', 'replace data of the target: its name, typed once more')
+    .option('--dry-run', 'show what would be read and where it would go')
+    .option('--no-wait', 'start it and do not wait for its end')
+    .action(async (database: string, options: RestoreOptions) => {
+      adopt();
+      return run((await import('./commands/restore.ts')).restore(database, options));
+    });
 
   program
     .command('list')

@@ -91,9 +91,9 @@ export function trackStates(watcher: StateWatcher): StateTracker {
   };
 }
 
-/** Keeps the error of a state until an attempt of it succeeds. */
+/** Keeps the error of a state until an attempt of it succeeds; an abort that follows an error does not hide it. */
 function note(state: OpenState, event: HistoryEvent, type: string): void {
-  if (/(Failed|TimedOut|Aborted)$/.test(type)) state.error = errorOf(event) ?? type;
+  if (/(Failed|TimedOut|Aborted)$/.test(type)) state.error = errorOf(event) ?? state.error ?? type;
   else if (/(Task|LambdaFunction|Activity)Succeeded$/.test(type)) delete state.error;
 }
 

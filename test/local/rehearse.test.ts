@@ -39,10 +39,13 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('pgdr rehearse --json', () => {
   const report = join(directory, 'deep', 'report.html');
+  const runs = () => (existsSync(join(workDirectory, 'rehearse')) ? readdirSync(join(workDirectory, 'rehearse')) : []);
+  let before: string[];
   let ended: Ended;
   let result: RehearsalResult;
 
   beforeAll(async () => {
+    before = runs();
     ended = await pgdr('rehearse', '--json', '--size', '40MB', '--report', report).ended;
     result = JSON.parse(ended.stdout);
   });
@@ -55,9 +58,13 @@ describe('pgdr rehearse --json', () => {
     expect(result.ok).toBe(true);
   });
 
-  it('proves every table of real data to L4', () => {
+  it('proves every table of real data equal', () => {
     expect(result.sourceBytes).toBeGreaterThanOrEqual(40_000_000);
-    expect(result.proof).toMatchObject({ level: 'L4', holds: true, backupId: result.backup?.id });
+    expect(result.proof).toMatchObject({
+      level: expect.stringMatching(/^L[45]$/),
+      holds: true,
+      backupId: result.backup?.id,
+    });
     expect(result.proof?.perTable.length).toBe(result.backup?.tables);
     expect(result.proof?.perTable.every((table) => table.hashesEqual && table.rows === table.expectedRows)).toBe(true);
     const names = result.proof?.perTable.map(({ relation }) => relation);
@@ -78,7 +85,7 @@ describe('pgdr rehearse --json', () => {
     expect(result.metrics).toMatchObject({
       BackupSucceeded: 1,
       RestoreTestSucceeded: 1,
-      ProofLevel: 4,
+      ProofLevel: Number(result.proof?.level?.slice(1)),
       BackupBytes: result.backup?.bytes,
       MeasuredRpoSeconds: result.rpoSeconds,
     });
@@ -118,20 +125,9 @@ describe('pgdr rehearse --json', () => {
   it('writes a report that stands alone, and removes the rest', () => {
     expect(result.reportPath).toBe(report);
     const page = readFileSync(report, 'utf8');
-    expect(page).toContain('Backup restored and proven equal to L4');
+    expect(page).toContain(`Backup restored and proven equal to ${result.proof?.level}`);
     expect(page).not.toMatch(/<script|https?:\/\/(?!127\.0\.0\.1)[^<]*<\/(link|img)/);
-    const runs = join(workDirectory, 'rehearse');
-    expect(readdirSync(runs).filter((name) => name.includes(`-${result.startedAt}`))).toEqual([]);
-    // Of the runs that are over nothing is left: each has its process id in its name.
-    for (const name of readdirSync(runs))
-      expect(
-        existsSync(
-          `/proc/${name
-            .replace(/\.pid$/, '')
-            .split('-')
-            .at(-1)}`,
-        ),
-      ).toBe(true);
+    expect(runs()).toEqual(before);
   });
 });
 
@@ -180,13 +176,15 @@ describe('pgdr up', () => {
     const { id } = JSON.parse(backup.stdout).outcome.backup;
 
     const restore = await pgdr('restore-test', 'orders', '--backup', id).ended;
-    expect(restore.stdout).toMatch(/Proof\s+L4/);
+    expect(restore.stdout).toMatch(/Proof\s+L[45]/);
     expect(restore.code).toBe(0);
 
     const one = await pgdr('list', 'orders', '--json').ended;
-    expect(JSON.parse(one.stdout)).toMatchObject([{ id, provenLevel: 'L4', verifiedAt: expect.stringMatching(/Z$/) }]);
+    expect(JSON.parse(one.stdout)).toMatchObject([
+      { id, provenLevel: expect.stringMatching(/^L[45]$/), verifiedAt: expect.stringMatching(/Z$/) },
+    ]);
     const table = await pgdr('list', 'orders').ended;
-    expect(table.stdout).toMatch(new RegExp(`${id}.*L4`));
+    expect(table.stdout).toMatch(new RegExp(`${id}.*L[45]`));
   });
 
   it('does not wait when told so', async () => {
@@ -202,7 +200,7 @@ describe('pgdr up', () => {
       status: 'FAILED',
       error: { name: 'BackupNotFound', step: 'Restore and prove' },
     });
-    expect(code).toBe(1);
+    expect(code).toBe(4);
   });
 
   it('knows no other database', async () => {

@@ -1,5 +1,4 @@
-import { paginateListObjectsV2 } from '@aws-sdk/client-s3';
-import { logicalPrefix, prefixOfManifest, proofKey, verificationKey } from '../../core/keys.ts';
+import { logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
 import { backupBytes, backupRawBytes, parseManifest } from '../../core/manifest.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
 import { type ProofReport, proofLevels } from '../../core/proof.ts';
@@ -8,8 +7,8 @@ import type { Clients } from '../clients.ts';
 import { openDeployment } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { type ExitCode, exitCode } from '../errors.ts';
+import { listKeys, proofsPrefix, readObject } from '../evidence.ts';
 import { createOutput, formatBytes, formatTable } from '../output.ts';
-import { readObject } from '../rehearse/evidence.ts';
 
 export interface ListOptions {
   readonly json?: boolean;
@@ -51,7 +50,7 @@ export async function list(database: string, options: ListOptions): Promise<Exit
 }
 
 export async function listBackups(clients: Clients, settings: DatabaseSettings): Promise<ListedBackup[]> {
-  const keys = await keysBelow(clients, settings.bucket, logicalPrefix(settings));
+  const keys = await listKeys(clients, settings.bucket, logicalPrefix(settings));
   const proofs = await readProofs(clients, settings);
   const manifests = keys.filter((key) => key.endsWith('/manifest.json'));
   const backups = await eachOf(manifests, async (key): Promise<ListedBackup> => {
@@ -83,8 +82,9 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
 }
 
 async function readProofs(clients: Clients, settings: DatabaseSettings): Promise<ProofReport[]> {
-  const folder = proofKey(settings, '', 'json').replace(/\.json$/, '');
-  const keys = (await keysBelow(clients, settings.bucket, folder)).filter((key) => key.endsWith('.json'));
+  const keys = (await listKeys(clients, settings.bucket, proofsPrefix(settings))).filter((key) =>
+    key.endsWith('.json'),
+  );
   return eachOf(
     keys,
     async (key) => JSON.parse((await readObject(clients, settings.bucket, key)) ?? 'null') as ProofReport,
@@ -95,14 +95,6 @@ async function readProofs(clients: Clients, settings: DatabaseSettings): Promise
 function bestProof(proofs: readonly ProofReport[]): ProofReport | undefined {
   const rank = ({ level }: ProofReport) => (level === null ? -1 : proofLevels.indexOf(level));
   return proofs.toSorted((a, b) => rank(b) - rank(a) || (a.startedAt < b.startedAt ? 1 : -1))[0];
-}
-
-async function keysBelow(clients: Clients, bucket: string, prefix: string): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const { Contents } of paginateListObjectsV2({ client: clients.s3 }, { Bucket: bucket, Prefix: prefix })) {
-    for (const { Key } of Contents ?? []) if (Key) keys.push(Key);
-  }
-  return keys;
 }
 
 /** Eight at a time: a year of backups is read in seconds, and no connection pool is exhausted. */

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { onInterrupt } from '../interrupt.ts';
@@ -37,19 +38,23 @@ export async function up(options: UpOptions): Promise<ExitCode> {
       },
     );
   }
+  const directory = join(workDirectory, 'up');
+  // Registered first, so that it comes last: after everything that works in the directory has stopped.
+  onInterrupt(async () => rmSync(directory, { recursive: true, force: true }));
   const postgres = providePostgres((line) => output.line(line));
   const rehearsal = await startRehearsal({
     postgres,
     port,
     size,
-    directory: join(workDirectory, 'up'),
+    directory,
     steps: createSteps(output),
     onSlackMessage: (message) =>
       output.line(`\n${output.paint('strong', 'Slack')}  ${plainText(message).replaceAll('\n', '\n       ')}\n`),
     verbose: options.verbose ? (line) => process.stderr.write(`${line}\n`) : undefined,
   });
   const environment = {
-    ...pick(rehearsal.cloud.environment(region)),
+    // With AWS_DEFAULT_REGION, the only one that version 1 of the AWS command line reads.
+    ...rehearsal.cloud.environment(region),
     PGDR_CONFIG: rehearsalConfig,
     PGDR_REHEARSE_MAJOR: String(postgres.major),
   };
@@ -85,19 +90,6 @@ function portOf(text: string | undefined): number | undefined {
     exit: exitCode.usage,
     intact: 'Nothing was started.',
   });
-}
-
-function pick({
-  AWS_ENDPOINT_URL,
-  AWS_ACCESS_KEY_ID,
-  AWS_SECRET_ACCESS_KEY,
-  AWS_SESSION_TOKEN,
-  AWS_REGION,
-}: Record<string, string>) {
-  return { AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION } as Record<
-    string,
-    string
-  >;
 }
 
 interface Ready {

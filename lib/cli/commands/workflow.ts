@@ -31,8 +31,21 @@ interface WorkflowResult {
   readonly error?: ErrorReport;
 }
 
+/** Failures that were a refusal, or a search in vain. */
+const exits: Readonly<Record<string, ExitCode>> = {
+  BackupNotFound: exitCode.notFound,
+  TableNotInBackup: exitCode.notFound,
+  RestoreTargetExists: exitCode.refused,
+  RestoreTargetUnknown: exitCode.refused,
+};
+
 /** Starts a state machine for a database and follows it, as the console with the same input would. */
-export async function runWorkflow(workflow: Workflow, database: string, options: WorkflowOptions): Promise<ExitCode> {
+export async function runWorkflow(
+  workflow: Workflow,
+  database: string,
+  options: WorkflowOptions,
+  input: object = {},
+): Promise<ExitCode> {
   const output = createOutput(options.json ?? false);
   const { config, clients } = await openDeployment(options.region);
   try {
@@ -41,6 +54,7 @@ export async function runWorkflow(workflow: Workflow, database: string, options:
     const executionArn = await start(clients.sfn, stateMachine, {
       database,
       ...(options.backup && { backupId: options.backup }),
+      ...input,
     });
     const base = { workflow, database, region: clients.region, executionArn };
     output.line(`${workflow} of ${database} in ${clients.region}: ${executionArn}`);
@@ -67,7 +81,8 @@ export async function runWorkflow(workflow: Workflow, database: string, options:
         : { error: errorOf(execution.error, execution.cause, status) }),
     };
     output.result(result, () => render(result, output));
-    return ok ? exitCode.done : exitCode.failed;
+    if (ok) return exitCode.done;
+    return exits[execution.error ?? ''] ?? exitCode.failed;
   } finally {
     clients.close();
   }
@@ -122,7 +137,7 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
       output.paint('bad', `${status} after ${formatSeconds(seconds)}.`),
     ].join('\n');
   const rows: string[][] = [];
-  const { backup, proof, objectives } = outcome ?? {};
+  const { backup, proof, restore, objectives } = outcome ?? {};
   if (backup) {
     rows.push(['Backup', backup.id], ['Taken', backup.takenAt]);
     rows.push(['Size', `${formatBytes(backup.bytes)} stored of ${formatBytes(backup.rawBytes)} dumped`]);
@@ -133,6 +148,15 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
     rows.push(['RTO', `${formatSeconds(proof.rtoSeconds)}, objective ${formatSeconds(objectives?.rtoSeconds ?? 0)}`]);
     rows.push(['RPO', `${formatSeconds(proof.rpoSeconds)}, objective ${formatSeconds(objectives?.rpoSeconds ?? 0)}`]);
     rows.push(['Report', proof.reportKey]);
+  }
+  if (restore) {
+    const { toDatabase, toSchema, host } = restore;
+    rows.push(['Backup', `${restore.backupId}, taken ${restore.takenAt}`]);
+    rows.push(['Into', `${toDatabase}${toSchema === null ? '' : `, schema ${toSchema}`} on ${host}`]);
+    rows.push(['Compared', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
+    rows.push(['Read', `${formatBytes(restore.bytes)} in ${restore.objects} objects`]);
+    for (const { what, why } of restore.omitted) rows.push(['Not restored', `${what}: ${why}`]);
+    if (restore.moreOmitted > 0) rows.push(['Not restored', `and ${restore.moreOmitted} more`]);
   }
   return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${formatSeconds(seconds)}.`)].join(
     '\n',

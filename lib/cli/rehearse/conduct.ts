@@ -1,9 +1,10 @@
 import { describeFailure, isErrorName } from '../../core/errors.ts';
+import { type ProofReport, totalRows } from '../../core/proof.ts';
 import { CliError, type ErrorReport, reportOf, toCliError } from '../errors.ts';
+import { latestProof, readBackup, readMetrics } from '../evidence.ts';
 import type { Output } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import { createSteps, type Steps } from '../steps.ts';
-import { readBackup, readMetrics, readProof } from './evidence.ts';
 import type { Fault } from './faults/fault.ts';
 import { runFault } from './faults/index.ts';
 import { database, type Rehearsal, startRehearsal, type WorkflowRun } from './rehearsal.ts';
@@ -120,24 +121,26 @@ async function describeBackup({ clients, settings }: Rehearsal, { outcome }: Wor
   parts.backup = { ...outcome.backup, verifiedAt: verification?.verifiedAt ?? null };
 }
 
-async function describeProof({ clients, settings }: Rehearsal, run: WorkflowRun, parts: Parts) {
-  const summary = run.outcome?.proof ?? run.failure?.proof;
-  const report = summary && (await readProof(clients, settings.bucket, summary.reportKey));
-  if (!summary || !report) return undefined;
+async function describeProof(
+  { clients, settings }: Rehearsal,
+  run: WorkflowRun,
+  parts: Parts,
+): Promise<ProofReport | undefined> {
+  const { key, report } = (await latestProof(clients, settings, run.startedAt)) ?? {};
+  if (key === undefined || report === undefined) return undefined;
   const { id, backupId, level, holds, restoreSeconds, proofSeconds, tables, checks } = report;
-  const { reportKey, rows } = summary;
   parts.proof = {
     id,
-    reportKey,
+    reportKey: key,
     backupId,
     level,
     holds,
     tables: tables.length,
-    rows,
+    rows: totalRows(tables),
     restoreSeconds,
     proofSeconds,
     perTable: tables,
-    checks: [...checks],
+    checks,
   };
   parts.rpoSeconds = report.rpoSeconds;
   parts.rtoSeconds = report.rtoSeconds;

@@ -16,7 +16,15 @@ export default defineConfig({
       version: major as 13 | 14 | 15 | 16 | 17 | 18,
       primary: { secret: 'orders/primary' },
       logical: { task: { ...smallTask } },
-      restoreTest: { task: { ...smallTask } },
+      restore: { targets: [{ secret: 'orders/restore' }], task: { ...smallTask } },
+      restoreTest: {
+        assertions: [
+          'SELECT count(*) > 0 FROM customers',
+          `SELECT bool_and(details ? 'name')
+             FROM products WHERE "price" > 0`,
+        ],
+        task: { ...smallTask },
+      },
     },
   ],
   notifications: { slackWebhookSecret: 'pgdr/slack' },

@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { CreateSecretCommand, PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
 import type { DescribeExecutionOutput } from '@aws-sdk/client-sfn';
 import { type Cloud, startCloud } from '../../../local/cloud.ts';
 import { scheduleName } from '../../config/names.ts';
-import type { Outcome, ProofSummary, Workflow, WorkflowFailure } from '../../core/outcome.ts';
+import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import { type Clients, createClients } from '../clients.ts';
 import { readSettings } from '../deployed.ts';
@@ -15,7 +15,7 @@ import { formatBytes } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import type { StateStep } from '../states.ts';
 import type { Steps } from '../steps.ts';
-import { root, synthesize } from './assembly.ts';
+import { synthesize } from './assembly.ts';
 import { type DemoDatabase, fillDemoDatabase, startDemoDatabase } from './demo-database.ts';
 import { requireReachable, serverAccount } from './unprivileged.ts';
 import { type SlackMessage, startWebhook, type Webhook } from './webhook.ts';
@@ -29,6 +29,8 @@ export const region = 'eu-north-1';
 /** The configuration that a rehearsal deploys. */
 export const rehearsalConfig = join(import.meta.dirname, 'rehearsal.config.ts');
 const databaseSecret = 'orders/primary';
+/** Of a role that may create databases, for restores: the role of backups may only read. */
+export const restoreSecret = 'orders/restore';
 const slackSecret = 'pgdr/slack';
 
 export interface RehearsalOptions {
@@ -76,7 +78,7 @@ export interface WorkflowRun {
   /** Of an execution that succeeded. */
   readonly outcome: Outcome | undefined;
   /** Of one that failed. */
-  readonly failure: (WorkflowFailure & { readonly proof?: ProofSummary }) | undefined;
+  readonly failure: WorkflowFailure | undefined;
   /** What Slack was told of this run. */
   readonly slack: SlackMessage | undefined;
 }
@@ -98,7 +100,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       const result = await synthesize(rehearsalConfig, {
         PGDR_REHEARSE_MAJOR: String(postgres.major),
       });
-      say(`${result.reused ? 'unchanged, reused ' : ''}${result.directory.slice(root.length + 1)}`);
+      say(`${result.reused ? 'unchanged, reused ' : ''}${relative(process.cwd(), result.directory)}`);
       return result.directory;
     });
     const cloud = await steps.run('Deploy to a local cloud', async (say) => {
@@ -111,7 +113,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
         verbose: options.verbose,
       });
       undo.push(() => started.close());
-      say(`${started.regions.join(', ')} at ${started.endpoint}`);
+      say(`${started.stacks.length} stacks in ${started.regions.join(' and ')}, ${started.endpoint}`);
       return started;
     });
     const webhook = await startWebhook(options.onSlackMessage);
@@ -130,6 +132,8 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
     const clients = createClients(cloud.client(region));
     undo.push(async () => clients.close());
     await createSecret(clients, databaseSecret, source.secret);
+    const { user: username, password } = source.server.superuser;
+    await createSecret(clients, restoreSecret, { ...source.secret, username, password });
     await createSecret(clients, slackSecret, { url: webhook.url });
     const settings = await readSettings(clients, system, database);
     const writeLoad = options.writeLoad === false ? undefined : await startWriteLoad(source);

@@ -1,8 +1,8 @@
 import type { BackupSummary, ProofLevel } from '../../core/outcome.ts';
 import type { TableProof } from '../../core/proof.ts';
 import type { ErrorReport } from '../errors.ts';
+import type { Metrics } from '../evidence.ts';
 import type { StepRecord } from '../steps.ts';
-import type { Metrics } from './evidence.ts';
 import type { RehearsalCheck } from './verdict.ts';
 import type { SlackMessage } from './webhook.ts';
 

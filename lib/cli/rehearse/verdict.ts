@@ -1,7 +1,8 @@
 import type { Manifest } from '../../core/manifest.ts';
-import type { ProofReport } from '../../core/proof.ts';
+import type { ProofLevel } from '../../core/outcome.ts';
+import { failedChecks, type ProofReport, proofLevels } from '../../core/proof.ts';
 import type { Verification } from '../../core/verification.ts';
-import type { Metrics } from './evidence.ts';
+import type { Metrics } from '../evidence.ts';
 
 /** Whether a rehearsal proved what it set out to prove: every check must hold, and each says what it saw. */
 
@@ -26,7 +27,7 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
   const { proof } = restore;
   const parts = manifest?.objects.reduce((sum, object) => sum + object.parts.length, 0);
   const unequal = proof?.tables.filter((table) => !table.hashesEqual || table.rows !== table.expectedRows) ?? [];
-  const failed = proof?.checks.filter((one) => !one.held) ?? [];
+  const failed = failedChecks(proof?.checks ?? []);
   const unproven = manifest?.tables.filter(
     ({ relation }) => !proof?.tables.some((table) => table.relation === relation),
   );
@@ -46,7 +47,7 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
     ),
     check(
       'the proof holds to L4',
-      proof?.holds === true && failed.length === 0 && proof.level === 'L4',
+      proof?.holds === true && failed.length === 0 && reaches(proof, 'L4'),
       proof?.level ?? 'none',
     ),
     check(
@@ -78,5 +79,9 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
     ),
   ];
 }
+
+/** L5 needs an extension that a PostgreSQL without its contrib modules does not have. */
+const reaches = ({ level }: ProofReport, least: ProofLevel): boolean =>
+  level !== null && proofLevels.indexOf(level) >= proofLevels.indexOf(least);
 
 const check = (name: string, ok: boolean, detail: string): RehearsalCheck => ({ name, ok, detail });

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListTasksCommand } from '@aws-sdk/client-ecs';
-import { ListMultipartUploadsCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
+import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { clusterName } from '../../../config/names.ts';
 import { lineagePrefix } from '../../../core/keys.ts';
 import type { ProofReport } from '../../../core/proof.ts';
+import { listKeys, readMetrics, readObject } from '../../evidence.ts';
 import { backupRole } from '../demo-database.ts';
-import { readMetrics, readObject } from '../evidence.ts';
 import { database, type Rehearsal, type WorkflowRun } from '../rehearsal.ts';
 import type { RehearsalCheck } from '../verdict.ts';
 import { plainText } from '../webhook.ts';
@@ -24,21 +24,15 @@ export async function checkFault(
     ...toldByExecution(fault, run),
     await toldByMetric(rehearsal, fault, run),
     toldBySlack(fault, run),
-    ...(await storedState(rehearsal, fault, keysBefore)),
+    // First, for a task that still runs may still write or clean up.
     await noTaskRuns(rehearsal),
+    ...(await storedState(rehearsal, fault, keysBefore)),
     await noSessionIsLeft(rehearsal),
   ];
 }
 
-export async function listKeys({ clients, settings }: Rehearsal): Promise<Set<string>> {
-  const keys = new Set<string>();
-  const pages = paginateListObjectsV2(
-    { client: clients.s3 },
-    { Bucket: settings.bucket, Prefix: lineagePrefix(settings) },
-  );
-  for await (const { Contents } of pages) for (const { Key } of Contents ?? []) keys.add(Key as string);
-  return keys;
-}
+export const keysOf = async ({ clients, settings }: Rehearsal): Promise<ReadonlySet<string>> =>
+  new Set(await listKeys(clients, settings.bucket, lineagePrefix(settings)));
 
 function toldByExecution(fault: Fault, { execution, failure }: WorkflowRun): RehearsalCheck[] {
   const message = failure?.message ?? execution.cause ?? '';
@@ -84,7 +78,7 @@ async function storedState(rehearsal: Rehearsal, fault: Fault, before: ReadonlyS
   const { clients, settings } = rehearsal;
   const uploads = await clients.s3.send(new ListMultipartUploadsCommand({ Bucket: settings.bucket }));
   const left = uploads.Uploads ?? [];
-  const fresh = [...(await listKeys(rehearsal))].filter((key) => !before.has(key));
+  const fresh = [...(await keysOf(rehearsal))].filter((key) => !before.has(key));
   const ending = (name: string) => fresh.filter((key) => key.endsWith(name));
   const checks = [
     check(
@@ -120,8 +114,8 @@ async function storedState(rehearsal: Rehearsal, fault: Fault, before: ReadonlyS
 /** Faults that strike a backup after its manifest. */
 const damagedLater: ReadonlySet<string> = new Set(['flip-byte', 'truncated-object']);
 
-/** A frozen task outlives SIGTERM, and ECS waits for its StopTimeout (30 s) before it kills. */
-const patienceSeconds = 45;
+/** A task that was told to stop aborts its uploads and ends; that takes a second or two. */
+const patienceSeconds = 30;
 
 async function noTaskRuns({ clients, cloud, settings }: Rehearsal): Promise<RehearsalCheck> {
   for (let waited = 0; ; waited += 0.25) {

@@ -1,7 +1,7 @@
 import { CliError, exitCode } from '../../errors.ts';
 import type { Rehearsal, WorkflowRun } from '../rehearsal.ts';
 import type { FaultResult } from '../result.ts';
-import { checkFault, listKeys } from './checks.ts';
+import { checkFault, keysOf } from './checks.ts';
 import type { Fault } from './fault.ts';
 import { sourceFaults } from './source.ts';
 import { storageFaults } from './storage.ts';
@@ -22,7 +22,7 @@ export function findFault(name: string): Fault {
 
 /** Injects the fault, runs the workflow that meets it, and looks at everything that it must have left, or not left. */
 export async function runFault(rehearsal: Rehearsal, fault: Fault): Promise<{ run: WorkflowRun; result: FaultResult }> {
-  const keysBefore = await listKeys(rehearsal);
+  const keysBefore = await keysOf(rehearsal);
   const injection = await fault.inject(rehearsal);
   let run: WorkflowRun;
   try {

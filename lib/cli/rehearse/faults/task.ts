@@ -9,9 +9,9 @@ import type { Fault, Injection } from './fault.ts';
 
 /** Faults of the task itself: its programs, its life signs, the server it restores into. */
 
-/** The process of the task that runs now; the first of its group. */
+/** The process of the task that was started last and runs; the first of its group. */
 function runningTask({ cloud }: Rehearsal): { pid: number; directory: string } | undefined {
-  const task = cloud.ecs.tasks().find((one) => one.lastStatus === 'RUNNING' && one.pid !== undefined);
+  const task = cloud.ecs.tasks().findLast((one) => one.lastStatus === 'RUNNING' && one.pid !== undefined);
   return task && { pid: task.pid as number, directory: task.directory };
 }
 
@@ -56,14 +56,26 @@ const killDump: Fault = {
 
 const loseHeartbeat: Fault = {
   name: 'heartbeat-lost',
-  summary: 'The whole task freezes (SIGSTOP) in the middle of its upload: no heartbeat comes any more.',
+  summary:
+    'The whole task freezes (SIGSTOP) in the middle of its upload, so that no heartbeat comes any more, and thaws when its execution has given it up.',
   workflow: 'backup-logical',
   expectedError: 'TaskUnresponsive',
-  inject: async (rehearsal) =>
-    onceUploading(rehearsal, ({ pid }) => {
+  async inject(rehearsal) {
+    let frozen: number | undefined;
+    const injection = onceUploading(rehearsal, ({ pid }) => {
+      frozen = pid;
       process.kill(-pid, 'SIGSTOP');
       return `froze the task's process group ${pid}`;
-    }),
+    });
+    return {
+      struck: injection.struck,
+      async undo() {
+        await injection.undo();
+        // What wakes up late must not commit a backup behind the back of an execution that has failed.
+        if (frozen !== undefined) process.kill(-frozen, 'SIGCONT');
+      },
+    };
+  },
 };
 
 const changeRow: Fault = {

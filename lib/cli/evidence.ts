@@ -1,11 +1,12 @@
 import { GetMetricDataCommand } from '@aws-sdk/client-cloudwatch';
-import { GetObjectCommand } from '@aws-sdk/client-s3';
-import { prefixOfManifest, verificationKey } from '../../core/keys.ts';
-import { type Manifest, parseManifest } from '../../core/manifest.ts';
-import { type MetricName, metricCatalogue, metricNamespace } from '../../core/metrics.ts';
-import type { ProofReport } from '../../core/proof.ts';
-import type { Verification } from '../../core/verification.ts';
-import type { Clients } from '../clients.ts';
+import { GetObjectCommand, paginateListObjectsV2 } from '@aws-sdk/client-s3';
+import { prefixOfManifest, proofKey, verificationKey } from '../core/keys.ts';
+import { type Manifest, parseManifest } from '../core/manifest.ts';
+import { type MetricName, metricCatalogue, metricNamespace } from '../core/metrics.ts';
+import type { ProofReport } from '../core/proof.ts';
+import type { DatabaseSettings } from '../core/settings.ts';
+import type { Verification } from '../core/verification.ts';
+import type { Clients } from './clients.ts';
 
 /** What the cloud itself shows of a rehearsal, read back through its APIs rather than taken from a task's word. */
 
@@ -37,9 +38,31 @@ export async function readBackup(clients: Clients, bucket: string, key: string):
   };
 }
 
-export async function readProof(clients: Clients, bucket: string, key: string): Promise<ProofReport | undefined> {
-  const text = await readObject(clients, bucket, key);
-  return text === undefined ? undefined : (JSON.parse(text) as ProofReport);
+/** The newest report of a restore test, if it was begun after `from`: one that failed leaves its report too. */
+export async function latestProof(
+  clients: Clients,
+  settings: DatabaseSettings,
+  from: Date,
+): Promise<{ key: string; report: ProofReport } | undefined> {
+  const keys = await listKeys(clients, settings.bucket, proofsPrefix(settings));
+  const key = keys.filter((one) => one.endsWith('.json')).at(-1);
+  const text = key && (await readObject(clients, settings.bucket, key));
+  if (!key || !text) return undefined;
+  const report = JSON.parse(text) as ProofReport;
+  return Date.parse(report.startedAt) >= from.getTime() ? { key, report } : undefined;
+}
+
+/** Where the reports of a database's restore tests lie. */
+export const proofsPrefix = (settings: DatabaseSettings): string =>
+  proofKey(settings, '', 'json').replace(/\.json$/, '');
+
+/** All keys below a prefix, in S3's order. */
+export async function listKeys(clients: Clients, bucket: string, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { Contents } of paginateListObjectsV2({ client: clients.s3 }, { Bucket: bucket, Prefix: prefix })) {
+    for (const { Key } of Contents ?? []) if (Key !== undefined) keys.push(Key);
+  }
+  return keys;
 }
 
 /** The latest value since `from` of every metric of the catalogue that has one. */

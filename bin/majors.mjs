@@ -1,0 +1,217 @@
+/**
+ * Installs PostgreSQL majors that this system does not have, beside it: `node bin/majors.mjs [major …]`, by default
+ * those of `suites`. Plain Node 20 or newer, and apt. Each comes from the Debian release that carries it, with the C
+ * library it was built for, unpacked into .pgdr/majors/<major>/root; .pgdr/majors/<major>/bin holds programs that run
+ * it where it lies. No root is needed, no package of this system is touched and no service is started. What is
+ * there already is left alone.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isOpen, openAll, outsideOf } from './workspace.mjs';
+
+/** The Debian release that a major comes from. */
+const suites = { 15: 'bookworm', 17: 'trixie', 18: 'sid' };
+const mirror = process.env.PGDR_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian';
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** Changes when what is made here does, so that older installations are made anew. */
+const layout = 1;
+
+const checkout = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+const say = (line) => process.stderr.write(`${line}\n`);
+const since = (started) => `${((Date.now() - started) / 1000).toFixed(1)} s`;
+
+class Failure extends Error {}
+
+/** Runs a program; gives its stdout. Throws {@link Failure} with the last of what it said. */
+function run(command, args, env = {}) {
+  return new Promise((done, failed) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    let stdout = '';
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      stdout += text;
+      said = (said + text).slice(-4000);
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      said = (said + text).slice(-4000);
+    });
+    child.on('error', (error) => failed(new Failure(`${command} could not be started: ${error.message}`)));
+    child.on('close', (code) => {
+      if (code === 0) done(stdout);
+      else failed(new Failure(`${command} ${args[0]} exited with ${code}:\n${said.trim()}`));
+    });
+  });
+}
+
+/** A major that this system has in Debian's own place needs no second copy. */
+const ofSystem = (major) => existsSync(`/usr/lib/postgresql/${major}/bin/postgres`);
+
+/**
+ * Where majors lie. PostgreSQL runs as a user without rights of its own, so below a checkout that is closed to others
+ * there is only a link to a directory outside of it.
+ */
+function majorsDirectory() {
+  const inside = join(checkout, '.pgdr', 'majors');
+  mkdirSync(dirname(inside), { recursive: true });
+  if (process.getuid?.() !== 0 || isOpen(dirname(inside))) {
+    mkdirSync(inside, { recursive: true });
+    return inside;
+  }
+  const workspace = outsideOf(checkout);
+  if (workspace === undefined) throw new Failure(`other users may not enter ${checkout}, and there is nowhere else`);
+  const outside = `${workspace}-majors`;
+  mkdirSync(outside, { recursive: true, mode: 0o755 });
+  if (!existsSync(inside) || readlinkSync(inside) !== outside) {
+    rmSync(inside, { recursive: true, force: true });
+    symlinkSync(outside, inside);
+  }
+  return outside;
+}
+
+async function install(major, directory) {
+  const target = join(directory, String(major));
+  const stampFile = join(target, 'installed');
+  const stamp = JSON.stringify({ layout, target, suite: suites[major] });
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
+    say(`PostgreSQL ${major}: ${await versionOf(target)} in ${join(target, 'bin')}.`);
+    return;
+  }
+  const started = Date.now();
+  say(`PostgreSQL ${major}: fetching from Debian ${suites[major]} …`);
+  const work = `${target}.unfinished`;
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  const packages = await download(major, join(work, 'apt'));
+  say(`PostgreSQL ${major}: unpacking ${packages.length} packages …`);
+  for (const path of packages) await run('dpkg-deb', ['--extract', path, join(work, 'root')]);
+  rmSync(join(work, 'apt'), { recursive: true });
+  rmSync(target, { recursive: true, force: true });
+  renameSync(work, target);
+  wrapPrograms(major, target);
+  openAll(target);
+  const version = await versionOf(target);
+  writeFileSync(stampFile, stamp);
+  say(`PostgreSQL ${major}: ${version} in ${join(target, 'bin')}, ${since(started)}.`);
+}
+
+const versionOf = async (target) =>
+  (await run(join(target, 'bin', 'postgres'), ['--version'])).trim().replace('postgres (PostgreSQL) ', '');
+
+/** The server's packages and all that they depend on, chosen and checked by apt as for an empty system. */
+async function download(major, directory) {
+  const at = (...path) => join(directory, ...path);
+  for (const path of [['etc', 'parts'], ['state', 'lists', 'partial'], ['cache', 'archives', 'partial']]) {
+    mkdirSync(at(...path), { recursive: true });
+  }
+  writeFileSync(at('status'), '');
+  writeFileSync(at('etc', 'sources.list'), `deb [signed-by=${keyring}] ${mirror} ${suites[major]} main\n`);
+  const configuration = {
+    Dir: directory,
+    'Dir::Etc': 'etc',
+    'Dir::Etc::sourcelist': 'sources.list',
+    'Dir::Etc::sourceparts': '-',
+    'Dir::Etc::parts': 'parts',
+    'Dir::State': 'state',
+    'Dir::State::status': at('status'),
+    'Dir::Cache': 'cache',
+    'APT::Architecture': (await run('dpkg', ['--print-architecture'])).trim(),
+    'APT::Install-Recommends': 'false',
+    // The index of an unstable release is valid for a week, and mirrors may be older.
+    'Acquire::Check-Valid-Until': 'false',
+    'Acquire::Languages': 'none',
+    'Acquire::Retries': '3',
+    // The directory may be closed to apt's own user.
+    'APT::Sandbox::User': 'root',
+  };
+  const file = at('apt.conf');
+  writeFileSync(file, Object.entries(configuration).map(([name, value]) => `${name} "${value}";\n`).join(''));
+  const apt = (...args) => run('apt-get', ['--quiet', ...args], { APT_CONFIG: file, DEBIAN_FRONTEND: 'noninteractive' });
+  await apt('update');
+  await apt('install', '--yes', '--download-only', `postgresql-${major}`, `postgresql-client-${major}`);
+  const archives = at('cache', 'archives');
+  return readdirSync(archives)
+    .filter((name) => name.endsWith('.deb'))
+    .map((name) => join(archives, name));
+}
+
+/**
+ * Puts in the place of each program a script that runs it by the loader and with the libraries of its own root. The
+ * name it is given (argv[0]) stays that of its place, from which PostgreSQL finds its other programs and its files.
+ */
+function wrapPrograms(major, target) {
+  const root = join(target, 'root');
+  const bin = join(root, 'usr', 'lib', 'postgresql', String(major), 'bin');
+  const own = join(dirname(bin), 'programs');
+  const libraries = libraryDirectories(root);
+  const loader = libraries
+    .concat(join(root, 'usr', 'lib64'), join(root, 'lib64'), join(root, 'lib'))
+    .flatMap((place) => (existsSync(place) ? readdirSync(place).map((name) => join(place, name)) : []))
+    .find((path) => /^ld-linux[\w.-]*\.so\.\d$/.test(basename(path)));
+  if (loader === undefined) throw new Failure(`${root} holds no dynamic loader`);
+  renameSync(bin, own);
+  mkdirSync(bin);
+  for (const program of readdirSync(own)) {
+    const path = join(own, program);
+    if (!readFileSync(path).subarray(0, 4).equals(Buffer.from('\x7fELF', 'latin1'))) continue;
+    const words = [loader, '--library-path', libraries.join(':'), '--argv0', join(bin, program), path];
+    writeFileSync(join(bin, program), `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(' ')} "$@"\n`);
+    chmodSync(join(bin, program), 0o755);
+  }
+  symlinkSync(join('root', 'usr', 'lib', 'postgresql', String(major), 'bin'), join(target, 'bin'));
+}
+
+/** As Debian's loader has them: /lib and /usr/lib, each with a directory named after the architecture. */
+function libraryDirectories(root) {
+  return ['usr/lib', 'lib']
+    .map((path) => join(root, path))
+    .filter((path) => existsSync(path))
+    .flatMap((path) => [...readdirSync(path).filter((name) => /-linux-gnu/.test(name)).map((name) => join(path, name)), path]);
+}
+
+function requireTools() {
+  const missing = ['apt-get', 'dpkg-deb'].filter((name) => spawnSync(name, ['--version']).status !== 0);
+  if (missing.length > 0) {
+    throw new Failure(
+      `${missing.join(' and ')} not found. Majors are unpacked from Debian's packages, on Debian and its kin. ` +
+        'Try: install PostgreSQL 17 and 18 by other means and link their programs to .pgdr/majors/<major>/bin.',
+    );
+  }
+  if (existsSync(keyring)) return;
+  say('The keys of Debian are missing; trying apt-get install debian-archive-keyring …');
+  const quiet = { stdio: ['ignore', process.stderr.fd, process.stderr.fd] };
+  spawnSync('apt-get', ['-q', 'install', '-y', 'debian-archive-keyring'], quiet);
+  if (!existsSync(keyring)) throw new Failure(`${keyring} is missing. Try: apt-get install debian-archive-keyring`);
+}
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((major) => !Object.hasOwn(suites, major));
+if (unknown.length > 0) {
+  say(`majors: ${unknown.join(', ')}: which Debian release has it? Known: ${Object.keys(suites).join(', ')}.`);
+  process.exit(2);
+}
+try {
+  const wanted = asked.length > 0 ? asked : Object.keys(suites).filter((major) => !ofSystem(major));
+  requireTools();
+  const started = Date.now();
+  const directory = majorsDirectory();
+  // At the same time: one waits for the network while another unpacks.
+  await Promise.all(wanted.map((major) => install(Number(major), directory)));
+  say(`Majors: ${wanted.join(', ')}, ${since(started)}.`);
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  say(`majors: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,212 @@
+import { Readable } from 'node:stream';
+import { createZstdDecompress } from 'node:zlib';
+import { getStream } from '../../aws/object-store.ts';
+import { parseToc, type TocEntry } from '../../core/archive-toc.ts';
+import { PgdrError } from '../../core/errors.ts';
+import { backupPrefix, logicalPrefix } from '../../core/keys.ts';
+import { type Manifest, parseManifest } from '../../core/manifest.ts';
+import { objectOf, planRestore, type RestorePlan } from '../../core/restore-plan.ts';
+import { newDatabaseName, parseRestoreRequest, type RestoreRequest } from '../../core/restore-request.ts';
+import type { DatabaseSettings } from '../../core/settings.ts';
+import type { Clients } from '../clients.ts';
+import { openDeployment } from '../context.ts';
+import { readSettings } from '../deployed.ts';
+import { CliError, type ExitCode, exitCode } from '../errors.ts';
+import { listKeys, readObject } from '../evidence.ts';
+import { createOutput, formatBytes, formatTable } from '../output.ts';
+import { runWorkflow } from './workflow.ts';
+
+export interface RestoreOptions {
+  readonly json?: boolean;
+  readonly region?: string;
+  readonly wait: boolean;
+  readonly dryRun?: boolean;
+  readonly backup?: string;
+  readonly table: readonly string[];
+  readonly schema: readonly string[];
+  readonly schemaOnly?: boolean;
+  readonly toDatabase?: string;
+  readonly toSchema?: string;
+  readonly targetSecret?: string;
+  readonly overwrite?: string;
+}
+
+/** `pgdr restore`: shows what will be read and where it goes, then starts the workflow and follows it. */
+export async function restore(database: string, options: RestoreOptions): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const asked = requestOf(options);
+  const { config, clients } = await openDeployment(options.region);
+  let planned: Planned;
+  try {
+    const settings = await readSettings(clients, config.name, database);
+    planned = await plan(clients, settings, asked);
+    const description = describe(database, clients.region, settings, planned);
+    if (options.dryRun) {
+      output.result(description, () => render(description));
+      return exitCode.done;
+    }
+    output.line(render(description));
+    output.line();
+  } catch (error) {
+    throw worded(error);
+  } finally {
+    clients.close();
+  }
+  return runWorkflow('restore', database, options, planned.input);
+}
+
+function requestOf(options: RestoreOptions): RestoreRequest {
+  const { toDatabase, overwrite } = options;
+  if (overwrite !== undefined && toDatabase !== undefined && overwrite !== toDatabase) {
+    throw new CliError(
+      'RestoreTargetExists',
+      `--overwrite ${overwrite} is not the name of the target, ${toDatabase}.`,
+      {
+        exit: exitCode.refused,
+      },
+    );
+  }
+  try {
+    return parseRestoreRequest({
+      backupId: options.backup ?? null,
+      tables: options.table,
+      schemas: options.schema,
+      schemaOnly: options.schemaOnly ?? false,
+      toDatabase: toDatabase ?? overwrite ?? null,
+      toSchema: options.toSchema ?? null,
+      targetSecret: options.targetSecret ?? null,
+      overwrite: overwrite ?? null,
+    });
+  } catch (error) {
+    throw worded(error);
+  }
+}
+
+interface Planned {
+  readonly manifest: Manifest;
+  readonly plan: RestorePlan;
+  readonly request: RestoreRequest & { readonly toDatabase: string };
+  /** Of the workflow, beside the database: only what was asked for, and nothing left to be chosen later. */
+  readonly input: Partial<RestoreRequest>;
+}
+
+async function plan(clients: Clients, settings: DatabaseSettings, asked: RestoreRequest): Promise<Planned> {
+  const { targetSecret, backupId } = asked;
+  const allowed = [settings.secret, ...settings.restore.targets.map(({ secret }) => secret)];
+  if (targetSecret !== null && !allowed.includes(targetSecret)) {
+    throw new PgdrError('RestoreTargetUnknown', `${targetSecret} is none of ${allowed.join(', ')}`);
+  }
+  const folder = backupId === null ? logicalPrefix(settings) : backupPrefix(settings, backupId);
+  const keys = await listKeys(clients, settings.bucket, folder);
+  const key = keys.filter((one) => one.endsWith('/manifest.json')).at(-1);
+  if (key === undefined) {
+    throw new PgdrError('BackupNotFound', `nothing with a manifest below s3://${settings.bucket}/${folder}`);
+  }
+  const manifest = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
+  const chosen = planRestore(manifest, await readToc(clients, settings.bucket, manifest), asked);
+  const source = manifest.databases[0]?.name ?? settings.database;
+  const toDatabase = asked.toDatabase ?? newDatabaseName(source, new Date());
+  const request = { ...asked, backupId: manifest.id, toDatabase };
+  const given = Object.entries(request).filter(([, value]) => !isAbsent(value));
+  return { manifest, plan: chosen, request, input: Object.fromEntries(given) };
+}
+
+const isAbsent = (value: unknown): boolean =>
+  value === null || value === false || (Array.isArray(value) && value.length === 0);
+
+/** What is in the backup; only the head of the smallest archive is read. */
+async function readToc(clients: Clients, bucket: string, manifest: Manifest): Promise<TocEntry[]> {
+  const object = objectOf(manifest, 'schema');
+  const stored = await getStream({ s3: clients.s3, bucket }, object.key, { versionId: object.versionId });
+  let head = Buffer.alloc(0);
+  let tried = 0;
+  for await (const chunk of Readable.from(stored).pipe(createZstdDecompress())) {
+    head = Buffer.concat([head, chunk]);
+    if (head.length < tried * 2) continue;
+    tried = head.length;
+    const toc = parseToc(head);
+    if (toc) return toc;
+  }
+  const toc = parseToc(head);
+  if (toc) return toc;
+  throw new PgdrError('ArchiveUnreadable', `${object.key} ends before its table of contents does`);
+}
+
+/** What `--dry-run --json` prints; documented in docs/cli.md. */
+interface Description {
+  readonly ok: true;
+  readonly dryRun: true;
+  readonly database: string;
+  readonly region: string;
+  readonly backup: { readonly id: string; readonly takenAt: string };
+  readonly target: {
+    readonly secret: string;
+    readonly database: string;
+    readonly schema: string | null;
+    readonly overwrite: boolean;
+  };
+  readonly scope: RestorePlan['scope'];
+  readonly schemaOnly: boolean;
+  readonly tables: readonly string[];
+  readonly objects: readonly { key: string; bytes: number; rawBytes: number }[];
+  readonly bytes: number;
+  readonly rawBytes: number;
+  readonly omitted: RestorePlan['omitted'];
+  readonly input: { readonly database: string } & Partial<RestoreRequest>;
+}
+
+function describe(
+  database: string,
+  region: string,
+  settings: DatabaseSettings,
+  { manifest, plan: chosen, request, input }: Planned,
+): Description {
+  const sum = (size: 'bytes' | 'rawBytes') => chosen.objects.reduce((total, object) => total + object[size], 0);
+  return {
+    ok: true,
+    dryRun: true,
+    database,
+    region,
+    backup: { id: manifest.id, takenAt: manifest.snapshot.takenAt },
+    target: {
+      secret: request.targetSecret ?? settings.secret,
+      database: request.toDatabase,
+      schema: request.toSchema,
+      overwrite: request.overwrite !== null,
+    },
+    scope: chosen.scope,
+    schemaOnly: chosen.schemaOnly,
+    tables: chosen.tables,
+    objects: chosen.objects.map(({ key, bytes, rawBytes }) => ({ key, bytes, rawBytes })),
+    bytes: sum('bytes'),
+    rawBytes: sum('rawBytes'),
+    omitted: chosen.omitted,
+    input: { database, ...input },
+  };
+}
+
+function render({ backup, target, scope, schemaOnly, tables, objects, bytes, rawBytes, omitted }: Description): string {
+  const what = { database: 'the whole database', schemas: 'schemas', tables: 'tables' }[scope];
+  const rows = [
+    ['Backup', `${backup.id}, taken ${backup.takenAt}`],
+    ['Restore', `${what}${schemaOnly ? ', without rows' : ''}: ${tables.length} tables with rows`],
+    ['Read', `${formatBytes(bytes)} stored (${formatBytes(rawBytes)} dumped) in ${objects.length} objects`],
+    ['Into', `database ${target.database} of the server that secret ${target.secret} names`],
+    ...(target.schema === null ? [] : [['Schema', target.schema]]),
+    ...(target.overwrite ? [['Overwrite', `data in ${target.database} is replaced`]] : []),
+    ...omitted.map((omission) => ['Left out', `${omission.what}: ${omission.why}`]),
+  ];
+  return formatTable(['Plan', ''], rows);
+}
+
+const exits: Readonly<Record<string, ExitCode>> = {
+  RequestInvalid: exitCode.usage,
+  RestoreTargetUnknown: exitCode.refused,
+  TableNotInBackup: exitCode.notFound,
+  BackupNotFound: exitCode.notFound,
+};
+
+const worded = (error: unknown): unknown =>
+  error instanceof PgdrError
+    ? new CliError(error.name, error.message, { exit: exits[error.name], intact: 'Nothing was started.', cause: error })
+    : error;
