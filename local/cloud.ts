@@ -1,8 +1,11 @@
 import { type AssemblyStack, type DockerImage, readAssembly } from './assembly.ts';
 import { type DeployedStack, deployAssembly } from './deploy.ts';
-import type { ApiCall, Interceptor } from './facade.ts';
+import type { ApiCall, Interceptor, World } from './facade.ts';
 import { type ClientConfig, startHost } from './host.ts';
+import { createAuthority } from './iam/authority.ts';
+import { type GrantedPermission, unusedPermissions } from './iam/unused.ts';
 import type { Usage } from './ledger.ts';
+import { type RegionState, ROUTE53_CONTROL_PLANE } from './outages.ts';
 import { createServices, type Services } from './services.ts';
 
 export interface CloudOptions {
@@ -18,8 +21,14 @@ export interface CloudOptions {
   readonly stacks?: readonly string[];
   /** Directories put first on the PATH of a container, in place of what its image would hold. */
   readonly containerPath?: (image: Pick<DockerImage, 'buildArgs' | 'context'>) => string[] | Promise<string[]>;
+  /** Whether calls are held against the policies of roles and resources. @default true */
+  readonly enforcePermissions?: boolean;
   /** Told of what has no caller to answer: failed deliveries, defects. */
   readonly verbose?: (line: string) => void;
+  /** How many times faster than the machine's the cloud's clock runs. @default 1 */
+  readonly clockRate?: number;
+  /** Port of the name server that answers for Route 53's zones, over UDP and TCP. @default 0: one that is free */
+  readonly dnsPort?: number;
   /** Told of each stack once its resources are made. */
   readonly onStack?: (stack: DeployedStack) => void;
 }
@@ -40,8 +49,20 @@ export interface Cloud extends Services {
   intercept(interceptor: Interceptor): () => void;
   /** The latest API calls, oldest first. */
   calls(): readonly ApiCall[];
-  /** All API calls so far, counted by role, action and resource. */
+  /** All permissions asked for so far, counted by role, action and resource, with the statements that allowed them. */
   usage(): readonly Usage[];
+  /** What the templates allow their roles and no call has made use of so far. */
+  unusedPermissions(): readonly GrantedPermission[];
+  /** Milliseconds since the epoch on the cloud's clock. */
+  now(): number;
+  /** Moves the cloud's clock forward; what comes due on the way (schedules, alarms, waits) is called in order. */
+  advance(ms: number): Promise<void>;
+  /**
+   * Takes a region down, cuts it off from everything outside it, or brings it back.
+   *
+   * @param place a region's code, or `route53-control-plane`
+   */
+  outage(place: string, state: RegionState): void;
   /** Outputs of a stack, by its name, display name or artifact id. */
   stackOutputs(stack: string): Readonly<Record<string, string>>;
   /** Stops everything that runs. Rejects when something could not be stopped. */
@@ -59,6 +80,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     account: options.account,
     port: options.port,
     verbose: options.verbose,
+    clock: { rate: options.clockRate },
     log: (...line) => log?.(...line),
   });
   try {
@@ -67,9 +89,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       imageFor: assembly.imageFor,
       fileAsset: assembly.fileAsset,
       containerPath: options.containerPath,
+      dnsPort: options.dnsPort,
       containerCredentialsPath: identity.containerCredentialsPath,
     });
     log = services.logs.write;
+    if (options.enforcePermissions !== false) host.enforce(createAuthority(world.account, services.iam, host.facades));
     const deployed = await deployAssembly(assembly, stacks, {
       world,
       facades: host.facades,
@@ -88,6 +112,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       intercept: host.intercept,
       calls: ledger.calls,
       usage: ledger.usage,
+      unusedPermissions: () => unusedPermissions(services.iam.statements(), ledger.usage()),
+      now: world.now,
+      advance: world.clock.advance,
+      outage: (place, state) => setOutage(world, place, state),
       stackOutputs: (stack) => only(deployed, stack).outputs,
       close: host.close,
     };
@@ -95,6 +123,13 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     await host.close().catch((failure: unknown) => options.verbose?.(String(failure)));
     throw error;
   }
+}
+
+function setOutage(world: World, place: string, state: RegionState): void {
+  // Route 53's own region need not be one that stacks are in.
+  const places = [...world.regions, 'us-east-1', ROUTE53_CONTROL_PLANE];
+  if (!places.includes(place)) throw new Error(`There is no ${place} here. There are: ${places.join(', ')}.`);
+  world.outages.set(place, state);
 }
 
 type Named = Pick<AssemblyStack, 'id' | 'name' | 'displayName'>;

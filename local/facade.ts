@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { CloudClock } from './clock.ts';
+import type { Outages } from './outages.ts';
 
 /**
  * What every AWS facade of the local cloud shares. A facade answers one service's API over HTTP and makes
@@ -11,19 +13,60 @@ export interface Principal {
   readonly arn: string;
   /** The role's ARN; absent for the administrator. */
   readonly roleArn?: string;
+  /** Of an AWS service that acts for itself: `sns.amazonaws.com`. It is the `arn` too. */
+  readonly service?: string;
+  /** The region that the caller runs in; absent for one outside the cloud. */
+  readonly region?: string;
+}
+
+/** Values of IAM's condition keys: `s3:prefix` is `a/`. */
+export type ConditionValues = Readonly<Record<string, string | readonly string[]>>;
+
+/** One thing that policies are asked about. */
+export interface Permission {
+  /** The IAM action, e.g. `s3:PutObject`, and the ARN it acts on (`*` where the API has no resource). */
+  readonly action: string;
+  readonly resource: string;
+  /** Condition keys of this call, beside the global ones. */
+  readonly conditions?: ConditionValues;
+}
+
+/** Whom a permission is asked for, and by which service (the SigV4 signing name), whose words a refusal has. */
+export interface Caller {
+  readonly service: string;
+  readonly region: string;
+  readonly principal: Principal;
+}
+
+/** A service that takes a role on, for one of its resources. */
+export interface ServiceRole {
+  /** `states.amazonaws.com` */
+  readonly service: string;
+  readonly region: string;
+  /** What a trust policy's `aws:SourceArn` is compared with. */
+  readonly sourceArn?: string;
+}
+
+/** What policies have to know of a resource. */
+export interface ResourceAccess {
+  /** Its own ARN, where it was named by another one (an alias). */
+  readonly arn?: string;
+  /** Its resource-based policy. */
+  readonly policy?: unknown;
+  /** Condition keys that belong to it. */
+  readonly conditions?: ConditionValues;
 }
 
 /** One API call, as it is authorised, recorded and shown to interceptors. */
-export interface ApiCall {
+export interface ApiCall extends Permission, Caller {
   /** The SigV4 signing name: s3, states, ecs, lambda, scheduler, sns, monitoring, logs, secretsmanager, ssm, kms, sts. */
   readonly service: string;
   readonly region: string;
   /** The API's name of the operation: PutObject, RunTask. */
   readonly operation: string;
-  /** The IAM action, e.g. `s3:PutObject`, and the ARN it acts on (`*` where the API has no resource). */
-  readonly action: string;
-  readonly resource: string;
   readonly principal: Principal;
+  /** All that it takes: a key's use, or a role that is passed on. @default the call's own action on its resource */
+  readonly needs?: readonly Permission[];
   /** The operation's parameters in the API's own names (S3: Bucket, Key, PartNumber, UploadId, …), without bodies. */
   readonly input: Readonly<Record<string, unknown>>;
 }
@@ -35,11 +78,14 @@ export type Interceptor = (call: ApiCall) => void | Promise<void>;
 export class AwsError extends Error {
   readonly code: string;
   readonly status: number;
-  constructor(code: string, message: string, status = 400) {
+  /** Further members of a JSON error: DynamoDB's CancellationReasons, for one. */
+  readonly members: Readonly<Record<string, unknown>>;
+  constructor(code: string, message: string, status = 400, members: Readonly<Record<string, unknown>> = {}) {
     super(message);
     this.name = code;
     this.code = code;
     this.status = status;
+    this.members = members;
   }
 }
 
@@ -66,10 +112,25 @@ export interface World {
   readonly directory: string;
   /** Milliseconds since the epoch on this cloud's clock. */
   now(): number;
-  /** Credentials of a role, for a process that runs as it. The session name ends up in the principal's ARN. */
-  credentialsFor(roleArn: string, sessionName: string): Credentials;
-  /** Runs the interceptors and records the call; throws what they throw. Every facade calls it once per API call. */
+  /** Timers on this cloud's clock, which may run faster than the machine's. */
+  readonly clock: CloudClock;
+  /** Which regions are up, and who reaches whom. */
+  readonly outages: Outages;
+  /**
+   * Credentials of a role, for a process that runs as it. The session name ends up in the principal's ARN.
+   *
+   * @param region where the process runs: what it reaches depends on it during an outage
+   */
+  credentialsFor(roleArn: string, sessionName: string, region?: string): Credentials;
+  /**
+   * Records the call, asks the policies, runs the interceptors; throws a refusal, or what they throw. Every facade
+   * calls it once per API call.
+   */
   authorize(call: ApiCall): Promise<void>;
+  /** Asks for one more permission than a call's own: the error that the caller would get, undefined when allowed. */
+  refusal(caller: Caller, permission: Permission): AwsError | undefined;
+  /** @throws AwsError when the role does not trust the service */
+  assertTrusted(roleArn: string, by: ServiceRole): void;
   /** One line into a log group (made when absent): CloudWatch Logs, and from there embedded metrics. */
   log(region: string, group: string, stream: string, line: string): void;
   /** Reports something that has no caller to answer (a delivery that failed, a crash); shown with `verbose`. */
@@ -99,6 +160,12 @@ export interface ResourceContext {
  * change behaviour must be refused with an Error that names type, logical id and property. */
 export type ResourceMaker = (properties: any, context: ResourceContext) => Promise<MadeResource> | MadeResource;
 
+export interface AnonymousAnswer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
 /** The wire protocols by which a facade is spoken to. A facade has `operations`, or `http`, or both. */
 export interface Facade {
   /** The SigV4 signing name by which requests are routed. */
@@ -109,6 +176,10 @@ export interface Facade {
   readonly xmlNamespace?: string;
   /** REST protocols (S3, Lambda, Scheduler): the whole request, with its body still unread. */
   readonly http?: (request: IncomingMessage, response: ServerResponse, context: CallContext) => Promise<void>;
+  /** Answers a GET without a signature, for the few addresses that AWS leaves open; undefined when it is not one. */
+  readonly anonymous?: (url: URL) => AnonymousAnswer | undefined;
+  /** What policies have to know of one of this service's resources; undefined for one that does not exist. */
+  readonly accessOf?: (arn: string) => ResourceAccess | undefined;
   /** CloudFormation types that this facade makes. */
   readonly resources?: Readonly<Record<string, ResourceMaker>>;
   /** Stops what runs (processes, timers). */

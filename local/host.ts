@@ -1,9 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { type ClockOptions, createCloudClock } from './clock.ts';
 import type { ApiCall, Facade, Interceptor, World } from './facade.ts';
 import { createHttpServer } from './http.ts';
+import type { Authority } from './iam/authority.ts';
+import { accessDenied } from './iam/denial.ts';
 import { createIdentity, type Identity } from './identity.ts';
 import { createLedger, type Ledger } from './ledger.ts';
+import { createOutages } from './outages.ts';
 
 export interface HostOptions {
   readonly directory: string;
@@ -13,6 +17,8 @@ export interface HostOptions {
   /** 0 takes a free one. @default 0 */
   readonly port?: number;
   readonly verbose?: (line: string) => void;
+  /** @default the machine's clock */
+  readonly clock?: ClockOptions;
   /** Where lines for CloudWatch Logs go. @default they are dropped */
   readonly log?: World['log'];
 }
@@ -25,6 +31,8 @@ export interface Host {
   /** Adds a facade; from now on requests of its service reach it. */
   add<F extends Facade>(facade: F): F;
   readonly facades: readonly Facade[];
+  /** From now on policies are asked at every call. Without it every caller is allowed everything. */
+  enforce(authority: Authority): void;
   intercept(interceptor: Interceptor): () => void;
   environment(region: string): Record<string, string>;
   client(region: string): ClientConfig;
@@ -45,12 +53,15 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const account = options.account ?? '111122223333';
   const identity = createIdentity(account);
   const ledger = createLedger();
+  const clock = createCloudClock(options.clock);
+  const outages = createOutages();
   const interceptors = new Set<Interceptor>();
   const facades = new Map<string, Facade>();
+  let authority: Authority | undefined;
   const note = (message: string): void => options.verbose?.(message);
 
   mkdirSync(options.directory, { recursive: true });
-  const server = createHttpServer({ identity, facades, note });
+  const server = createHttpServer({ identity, facades, outages, note });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, '127.0.0.1', resolve);
@@ -62,12 +73,30 @@ export async function startHost(options: HostOptions): Promise<Host> {
     regions: options.regions,
     endpoint,
     directory: options.directory,
-    now: () => Date.now(),
+    now: clock.now,
+    clock,
+    outages,
     credentialsFor: identity.credentialsFor,
     authorize: async (call: ApiCall) => {
-      // The one place through which every call passes: policies are to be evaluated here.
       ledger.enter(call);
+      for (const permission of call.needs ?? [call]) {
+        const refused = world.refusal(call, permission);
+        if (refused) throw refused;
+      }
       for (const interceptor of interceptors) await interceptor(call);
+    },
+    refusal: (caller, asked) => {
+      const decision = authority?.decide(caller, asked);
+      const permission = { ...asked, resource: decision?.resource ?? asked.resource };
+      ledger.ask(caller.principal, permission, decision);
+      if (decision === undefined || decision.allowed) return undefined;
+      return accessDenied(caller.service, caller.principal, permission, decision.reason);
+    },
+    assertTrusted: (roleArn, by) => {
+      const decision = authority?.decideTrust(roleArn, by);
+      if (decision === undefined || decision.allowed) return;
+      const permission = { action: 'sts:AssumeRole', resource: roleArn };
+      throw accessDenied('sts', { arn: by.service, service: by.service }, permission, decision.reason);
     },
     log: options.log ?? (() => {}),
     note,
@@ -84,6 +113,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
     },
     get facades() {
       return [...facades.values()];
+    },
+    enforce: (chosen) => {
+      authority = chosen;
     },
     intercept: (interceptor) => {
       // Wrapped, so that the same function put in twice is also removed twice.
@@ -102,6 +134,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     client: (region) => ({ endpoint, region, credentials: { ...identity.administrator }, forcePathStyle: true }),
     close: async () => {
       const failures: unknown[] = [];
+      clock.stop();
       for (const facade of [...facades.values()].reverse()) {
         await facade.close?.().catch((error: unknown) => failures.push(error));
       }

@@ -1,21 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { AwsError, type CallContext, type Facade } from './facade.ts';
 import { CONTAINER_CREDENTIALS_PREFIX, type Identity } from './identity.ts';
+import type { Outages } from './outages.ts';
 import { encodeError, encodeOutput, protocolOf, readRpc, type WireAnswer } from './protocols.ts';
 
 export interface HttpOptions {
   readonly identity: Identity;
   /** By signing name. Read at every request, so that facades may be added after the server has begun to listen. */
   readonly facades: ReadonlyMap<string, Facade>;
+  readonly outages: Outages;
   /** Told of errors that no facade meant to throw: their callers see InternalFailure. */
   readonly note: (message: string) => void;
 }
 
 /** One server for all services: the credential scope of a request's signature says which facade it is for. */
 export function createHttpServer(options: HttpOptions): Server {
+  const crossings = new Set<Crossing>();
+  // Answers under way are lost with the region, as the connections are.
+  options.outages.onChange(() => {
+    for (const crossing of crossings) if (!isOpen(crossing, options)) crossing.socket.destroy();
+  });
   const server = createServer((request, response) => {
-    handle(request, response, options).catch((error) => {
+    handle(request, response, options, (crossing) => {
+      crossings.add(crossing);
+      response.once('close', () => crossings.delete(crossing));
+    }).catch((error) => {
       options.note(`${request.method} ${request.url}: ${error instanceof Error ? error.stack : error}`);
       if (!response.headersSent) response.writeHead(500);
       response.end();
@@ -28,7 +39,23 @@ export function createHttpServer(options: HttpOptions): Server {
   return server;
 }
 
-async function handle(request: IncomingMessage, response: ServerResponse, options: HttpOptions): Promise<void> {
+/** A request from where its caller is to where its service is. */
+interface Crossing {
+  readonly socket: Socket;
+  readonly from: string | undefined;
+  readonly to: string;
+  readonly service: string;
+}
+
+const isOpen = ({ from, to, service }: Crossing, { outages }: HttpOptions): boolean =>
+  outages.reachable(from, to, service);
+
+async function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HttpOptions,
+  onCrossing: (crossing: Crossing) => void,
+): Promise<void> {
   const requestId = randomUUID();
   response.setHeader('x-amzn-requestid', requestId);
   const path = new URL(request.url ?? '/', 'http://cloud').pathname;
@@ -42,6 +69,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
   // To S3, a form's content type is only what an object is to be served with.
   const protocol = facade?.operations === undefined && facade?.http !== undefined ? 'rest' : protocolOf(request);
   try {
+    if (scope === undefined && answerAnonymous(request, response, options)) return;
     if (scope === undefined) {
       throw new AwsError('MissingAuthenticationTokenException', 'The request is not signed (AWS Signature V4).', 403);
     }
@@ -51,6 +79,14 @@ async function handle(request: IncomingMessage, response: ServerResponse, option
     // Only the key is looked up; the signature itself is not verified (see identity.ts).
     const principal = options.identity.principalOf(scope.accessKeyId);
     if (principal === undefined) throw unknownKey(scope.service, protocol);
+    const { socket } = request;
+    const crossing = { socket, from: principal.region, to: scope.region, service: scope.service };
+    if (!isOpen(crossing, options)) {
+      // There is nobody who could answer.
+      socket.destroy();
+      return;
+    }
+    onCrossing(crossing);
     const context: CallContext = { region: scope.region, principal, requestId };
     if (protocol === 'rest') {
       if (facade.http === undefined) {
@@ -107,6 +143,19 @@ function unknownKey(service: string, protocol: string): AwsError {
 function internalFailure(error: unknown, request: IncomingMessage, options: HttpOptions): AwsError {
   options.note(`${request.method} ${request.url}: ${error instanceof Error ? error.stack : error}`);
   return new AwsError('InternalFailure', error instanceof Error ? error.message : String(error), 500);
+}
+
+/** A request without a signature, for an address that a facade leaves open. */
+function answerAnonymous(request: IncomingMessage, response: ServerResponse, { facades }: HttpOptions): boolean {
+  if (request.method !== 'GET') return false;
+  const url = new URL(request.url ?? '/', 'http://cloud');
+  for (const { anonymous } of facades.values()) {
+    const answer = anonymous?.(url);
+    if (answer === undefined) continue;
+    send(response, { status: answer.status, headers: { 'content-type': answer.type }, body: answer.body });
+    return true;
+  }
+  return false;
 }
 
 /** What ECS's agent answers to a task that asks for its role's credentials: unsigned, the path is the secret. */

@@ -11,9 +11,9 @@ export interface Identity {
   /** The principal behind an access key; undefined when nobody was given that key. */
   principalOf(accessKeyId: string): Principal | undefined;
   /** Credentials of a role. The same role and session get the same credentials back. */
-  credentialsFor(roleArn: string, sessionName: string): Credentials;
+  credentialsFor(roleArn: string, sessionName: string, region?: string): Credentials;
   /** The path below the endpoint at which a container gets its role's credentials, as ECS's agent gives them. */
-  containerCredentialsPath(roleArn: string, sessionName: string): string;
+  containerCredentialsPath(roleArn: string, sessionName: string, region?: string): string;
   /** The answer to a GET of such a path; undefined for a path that was not handed out. */
   containerCredentials(path: string): Record<string, string> | undefined;
 }
@@ -38,12 +38,12 @@ export function createIdentity(account: string): Identity {
     return credentials;
   };
 
-  const credentialsFor = (roleArn: string, sessionName: string): Credentials => {
+  const credentialsFor = (roleArn: string, sessionName: string, region?: string): Credentials => {
     const session = sessionName.replace(/[^\w+=,.@-]/g, '-').slice(0, 64);
-    const key = `${roleArn} ${session}`;
+    const key = `${roleArn} ${session} ${region}`;
     let credentials = sessions.get(key);
     if (credentials === undefined) {
-      credentials = issue({ arn: assumedRoleArn(roleArn, session), roleArn });
+      credentials = issue({ arn: assumedRoleArn(roleArn, session), roleArn, ...(region !== undefined && { region }) });
       sessions.set(key, credentials);
     }
     return credentials;
@@ -53,9 +53,9 @@ export function createIdentity(account: string): Identity {
     administrator: issue({ arn: `arn:aws:iam::${account}:root` }),
     principalOf: (accessKeyId) => principals.get(accessKeyId),
     credentialsFor,
-    containerCredentialsPath: (roleArn, sessionName) => {
+    containerCredentialsPath: (roleArn, sessionName, region) => {
       const path = CONTAINER_CREDENTIALS_PREFIX + randomBytes(24).toString('base64url');
-      containers.set(path, { roleArn, credentials: credentialsFor(roleArn, sessionName) });
+      containers.set(path, { roleArn, credentials: credentialsFor(roleArn, sessionName, region) });
       return path;
     },
     containerCredentials: (path) => {

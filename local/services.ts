@@ -1,10 +1,12 @@
 import { createCloudWatch } from './facades/cloudwatch.ts';
+import { createDynamoDb } from './facades/dynamodb.ts';
 import { createEcs, type TaskOptions } from './facades/ecs.ts';
 import { createIam } from './facades/iam.ts';
 import { createInert } from './facades/inert.ts';
 import { createKms } from './facades/kms.ts';
 import { createLambda, type LambdaOptions } from './facades/lambda.ts';
 import { createLogs } from './facades/logs.ts';
+import { createRoute53, type Route53Options } from './facades/route53.ts';
 import { createS3 } from './facades/s3.ts';
 import { createScheduler } from './facades/scheduler.ts';
 import { createSecretsManager } from './facades/secrets-manager.ts';
@@ -23,8 +25,10 @@ export interface Services {
   readonly lambda: ReturnType<typeof createLambda>;
   readonly scheduler: ReturnType<typeof createScheduler>;
   readonly sns: ReturnType<typeof createSns>;
+  readonly sqs: ReturnType<typeof createSqs>;
   readonly logs: ReturnType<typeof createLogs>;
   readonly cloudwatch: ReturnType<typeof createCloudWatch>;
+  readonly route53: ReturnType<typeof createRoute53>;
   readonly ssm: ReturnType<typeof createSsm>;
   readonly kms: ReturnType<typeof createKms>;
   readonly iam: ReturnType<typeof createIam>;
@@ -34,19 +38,27 @@ export interface Services {
  * Every service of this cloud. A host closes facades in the reverse order: what starts work (schedules, workflows)
  * stops before what carries it out (tasks, functions), and both before what they write to.
  */
-export function createServices(host: Host, options: TaskOptions & LambdaOptions): Services {
+export function createServices(
+  host: Host,
+  options: TaskOptions & LambdaOptions & Pick<Route53Options, 'dnsPort'>,
+): Services {
   const { world } = host;
-  for (const create of [createInert, createSts, createSecretsManager, createSqs]) host.add(create(world));
+  for (const create of [createInert, createSts, createSecretsManager, createDynamoDb]) host.add(create(world));
   const iam = host.add(createIam(world));
   const kms = host.add(createKms(world));
   const ssm = host.add(createSsm(world));
   const s3 = host.add(createS3(world));
-  const cloudwatch = host.add(createCloudWatch(world));
+  const cloudwatch = host.add(
+    createCloudWatch(world, { publishFromService: (...message) => sns.publishFromService(...message) }),
+  );
+  const route53 = host.add(createRoute53(world, { cloudwatch, dnsPort: options.dnsPort }));
   const logs = host.add(createLogs(world, { onMetric: cloudwatch.record }));
   const ecs = host.add(createEcs(world, options));
   const lambda = host.add(createLambda(world, options));
-  const sns = host.add(createSns(world, { invokeFromService: lambda.invokeFromService }));
+  const sqs = host.add(createSqs(world));
+  const { invokeFromService } = lambda;
+  const sns = host.add(createSns(world, { invokeFromService, sendFromService: sqs.sendFromService }));
   const states = host.add(createStates(world));
   const scheduler = host.add(createScheduler(world));
-  return { states, s3, ecs, lambda, scheduler, sns, logs, cloudwatch, ssm, kms, iam };
+  return { states, s3, ecs, lambda, scheduler, sns, sqs, logs, cloudwatch, route53, ssm, kms, iam };
 }

@@ -5,7 +5,8 @@ import { payloadLimit } from './errors.ts';
 
 const arnPattern = {
   stateMachine: /^arn:aws[a-z-]*:states:([a-z0-9-]+):\d{12}:stateMachine:[^:]{1,80}$/,
-  execution: /^arn:aws[a-z-]*:states:([a-z0-9-]+):\d{12}:execution:[^:]{1,80}:[^:]{1,80}$/,
+  // With the label of a distributed Map where it is a child of its.
+  execution: /^arn:aws[a-z-]*:states:([a-z0-9-]+):\d{12}:execution:[^:/]{1,80}(?:\/[^:]{1,40})?:[^:]{1,80}$/,
 };
 
 /** The ARN, when it is one of that kind in the region that was called. */

@@ -4,6 +4,8 @@ export interface Clock {
   now(): number;
   /** Calls `fire` after `ms` milliseconds of this clock, unless the returned function is called before. */
   timer(ms: number, fire: () => void): () => void;
+  /** The same for timeouts and heartbeats, where the work lives by another clock than the waits. @default timer */
+  limit?(ms: number, fire: () => void): () => void;
 }
 
 /** setTimeout fires at once for longer delays, so they are made of several. */

@@ -6,11 +6,14 @@ export class StatesError extends Error {
   /** What ErrorEquals is compared with; absent when a Fail state or SendTaskFailure gave none. */
   readonly error: string | undefined;
   override readonly cause: string | undefined;
-  constructor(error: string | undefined, cause?: string) {
+  /** Another name by which ErrorEquals may mean it. */
+  readonly alias: string | undefined;
+  constructor(error: string | undefined, cause?: string, alias?: string) {
     super([error ?? 'unnamed error', cause].filter(Boolean).join(': '));
     this.name = 'StatesError';
     this.error = error;
     this.cause = cause;
+    this.alias = alias;
   }
 }
 
@@ -20,22 +23,31 @@ export const runtimeError = 'States.Runtime';
 export const timeoutError = 'States.Timeout';
 export const heartbeatTimeoutError = 'States.HeartbeatTimeout';
 
-export const isTimeout = (error: StatesError): boolean =>
-  error.error === timeoutError || error.error === heartbeatTimeoutError;
+export const itemReaderFailed = (cause: string): StatesError => new StatesError('States.ItemReaderFailed', cause);
+
+export const isTimeout = (error: StatesError): boolean => error.error === timeoutError;
+
+/**
+ * The heartbeat's lapse. AWS reports it as States.Timeout too, and without a cause; States.HeartbeatTimeout is the name
+ * by which ErrorEquals can mean it alone. Recorded on AWS: TaskTimedOut and ExecutionFailed of test_heartbeats in
+ * https://github.com/localstack/localstack/blob/main/tests/aws/services/stepfunctions/v2/timeouts/test_heartbeats.snapshot.json;
+ * the name: https://github.com/awslabs/states-language/pull/25.
+ */
+export const heartbeatLapse = (): StatesError => new StatesError(timeoutError, undefined, heartbeatTimeoutError);
 
 /**
  * Whether one of the names in ErrorEquals means this error.
  * - States.Runtime is final: no name, not even its own, catches it.
  * - States.DataLimitExceeded is caught by its own name only.
  * - States.TaskFailed means any error but the timeouts.
- * - States.Timeout means the heartbeat's lapse too (it is the older name of both).
+ * - States.Timeout means the heartbeat's lapse too; States.HeartbeatTimeout means only that.
  */
 export function matches(names: readonly string[], error: StatesError): boolean {
   if (error.error === runtimeError) return false;
   if (error.error !== undefined && names.includes(error.error)) return true;
+  if (error.alias !== undefined && names.includes(error.alias)) return true;
   if (error.error === dataLimitExceeded) return false;
-  if (names.includes('States.ALL')) return true;
-  return isTimeout(error) ? names.includes(timeoutError) : names.includes('States.TaskFailed');
+  return names.includes('States.ALL') || (names.includes('States.TaskFailed') && !isTimeout(error));
 }
 
 /** Bytes of JSON that an input, result, output or variable may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html */

@@ -83,9 +83,13 @@ async function evaluateExpression(source: string, bindings: Bindings, location: 
   }
   if (result === undefined) throw new QueryError(location, `${subject} returned nothing (undefined).`);
   return toJson(result, () => {
-    throw new QueryError(location, `${subject} returned an unexpected result type: a function.`);
+    throw new QueryError(location, `${subject} returned an unsupported result type.`);
   });
 }
+
+/** JSONata's name of a value's type. */
+export const typeName = (value: Json): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
 
 /** A plain copy: JSONata's arrays carry hidden properties that would change later evaluations. */
 function toJson(result: unknown, refuse: () => never): Json {

@@ -20,7 +20,7 @@ const string: Check = (value, path, report) => {
 };
 
 /** Any value; the expressions inside its strings must compile. */
-const template: Check = (value, path, report) => {
+export const template: Check = (value, path, report) => {
   if (typeof value === 'string') checkExpression(value, path, report);
   else if (Array.isArray(value)) value.forEach((item, index) => void template(item, `${path}[${index}]`, report));
   else if (isObject(value)) for (const [key, item] of Object.entries(value)) template(item, member(path, key), report);
@@ -42,7 +42,7 @@ function checkExpression(text: string, path: string, report: Report): void {
   }
 }
 
-const integer =
+export const integer =
   (least: number, most: number): Check =>
   (value, path, report) => {
     if (!Number.isInteger(value) || (value as number) < least || (value as number) > most) {
@@ -50,7 +50,7 @@ const integer =
     }
   };
 
-const expressionOr =
+export const expressionOr =
   (check: Check): Check =>
   (value, path, report) =>
     typeof value === 'string' && expressionIn(value) !== undefined
@@ -244,11 +244,7 @@ const jsonPathFields = new Set(
 
 const unsupported: Readonly<Record<string, string>> = {
   Credentials: 'cross-account credentials are not supported',
-  ItemReader: 'only inline Map states are supported',
-  ItemBatcher: 'only inline Map states are supported',
-  ResultWriter: 'only inline Map states are supported',
-  ToleratedFailureCount: 'belongs to distributed Map states; catch errors inside ItemProcessor instead',
-  ToleratedFailurePercentage: 'belongs to distributed Map states; catch errors inside ItemProcessor instead',
+  ResultWriter: 'is not supported; let the last state of ItemProcessor write the results',
 };
 
 export function checkFields(

@@ -1,15 +1,16 @@
+import type { Child, ChildStart } from './children.ts';
 import type { Clock } from './clock.ts';
 import { checkSize, dataLimitExceeded, payloadLimit, queryEvaluationError, StatesError } from './errors.ts';
 import { evaluate, QueryError } from './expressions.ts';
 import { payload, type Trail } from './history.ts';
+import type { Progress } from './progress.ts';
 import type { Assignments, ExecutionContext, Json, StateBlock } from './types.ts';
 
 /** Why a task's signal aborted, when it was the task's own TimeoutSeconds or HeartbeatSeconds. */
 export class TaskExpired extends Error {
-  /** States.Timeout or States.HeartbeatTimeout. */
-  readonly error: string;
-  constructor(error: string) {
-    super(error);
+  readonly error: StatesError;
+  constructor(error: StatesError) {
+    super(error.message);
     this.name = 'TaskExpired';
     this.error = error;
   }
@@ -48,12 +49,15 @@ export interface Run {
   random(): number;
   /** Runs a branch or a Map's iteration. */
   runBlock(block: StateBlock, input: Json, thread: Thread): Promise<Json>;
+  /** Starts one of the executions of which a distributed Map is made. */
+  startChild(child: ChildStart): Child;
 }
 
 /** One sequence of states: the machine's, or a branch's, or an iteration's. */
 export interface Thread {
   readonly run: Run;
   readonly trail: Trail;
+  readonly progress: Progress;
   readonly nested: boolean;
   /** Aborted when this thread is called off: the execution ends, or a sibling failed. */
   readonly signal: AbortSignal;
@@ -69,6 +73,8 @@ export interface Frame {
   readonly type: string;
   readonly input: Json;
   readonly enteredEventId: number;
+  /** The event before the entry; the entry itself where the state is redriven. */
+  readonly enteredFrom: number;
   readonly enteredTime: string;
   retryCount: number;
 }
@@ -101,11 +107,25 @@ function contextOf(frame: Frame, additions: ContextAdditions): Record<string, un
   };
 }
 
-/** Fails with States.QueryEvaluationError, and records it as AWS does. */
-export function evaluationFailed(frame: Frame, location: string, reason: string): never {
+/**
+ * Fails with States.QueryEvaluationError, and records it as AWS does: where nothing happened in the state before, the
+ * event points not to the state's entry but to what was before that. Recorded on AWS in the snapshots beside
+ * https://github.com/localstack/localstack/tree/main/tests/aws/services/stepfunctions/v2/evaluate_jsonata
+ *
+ * @param location the field; undefined where it is the input
+ */
+export function evaluationFailed(frame: Frame, location: string | undefined, reason: string): never {
   const place = `An error occurred while executing the state '${frame.name}'`;
   const cause = `${place} (entered at the event id #${frame.enteredEventId}). ${reason}`;
-  frame.thread.trail.record('EvaluationFailed', { error: queryEvaluationError, cause, location, state: frame.name });
+  const { trail } = frame.thread;
+  const details = {
+    error: queryEvaluationError,
+    cause,
+    ...(location !== undefined && { location }),
+    state: frame.name,
+  };
+  const previous = trail.previous === frame.enteredEventId ? frame.enteredFrom : trail.previous;
+  trail.recordAfter(previous, 'EvaluationFailed', details);
   throw new StatesError(queryEvaluationError, cause);
 }
 

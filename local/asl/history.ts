@@ -29,9 +29,11 @@ export class History {
   #last = 0;
   #closed = false;
 
-  constructor(clock: Clock, sink: HistorySink) {
+  /** @param last the last event of the attempt that is redriven */
+  constructor(clock: Clock, sink: HistorySink, last = 0) {
     this.#clock = clock;
     this.#sink = sink;
+    this.#last = last;
   }
 
   record(type: string, previousEventId: number, details?: Readonly<Record<string, unknown>>): number {
@@ -80,6 +82,28 @@ export class Trail {
   note(type: string, details?: Readonly<Record<string, unknown>>): number {
     this.#last = this.#history.record(type, this.#previous, details);
     return this.#last;
+  }
+
+  /** The event to which the next one points. */
+  get previous(): number {
+    return this.#previous;
+  }
+
+  /** Records an event that points to an earlier one than the last. */
+  recordAfter(previous: number, type: string, details?: Readonly<Record<string, unknown>>): number {
+    this.returnTo(previous);
+    return this.record(type, details);
+  }
+
+  /** Records an event that points to the very last one, and to which the next one does not point. */
+  aside(type: string, details?: Readonly<Record<string, unknown>>): number {
+    this.#last = this.#history.record(type, this.#last, details);
+    return this.#last;
+  }
+
+  /** Goes on after an earlier event: what is redriven points to where it was entered. */
+  returnTo(eventId: number): void {
+    this.#previous = this.#last = eventId;
   }
 
   /** A thread that starts here. */

@@ -1,3 +1,4 @@
+import { interruptible } from './clock.ts';
 import { StatesError } from './errors.ts';
 import type { Integrate, TaskCall } from './frame.ts';
 import { awaitExecution, awaitTask, ecs, refuseFailures, stepFunctions } from './integrations/jobs.ts';
@@ -13,7 +14,8 @@ import type { Json } from './types.ts';
  */
 export interface Integrations {
   readonly integrate: Integrate;
-  close(): void;
+  /** Settles when nothing is under way any more: the end of an execution still stops its jobs. */
+  close(): Promise<void>;
 }
 
 const sns: Dialect = { prefix: 'SNS', unmodelled: 'AmazonSNSException', service: 'AmazonSNS', optimised: true };
@@ -31,8 +33,12 @@ const optimised: Readonly<Record<string, { readonly client: string; readonly dia
   dynamodb: { client: 'dynamodb', dialect: dynamoDb },
 };
 
-/** @param machineArn the owner of the tokens that are opened */
-export function createIntegrations(caller: Caller, tokens: Tokens, machineArn: string): Integrations {
+/** @param owner the state machine that owns the tokens that are opened, and its execution */
+export function createIntegrations(
+  caller: Caller,
+  tokens: Tokens,
+  { machineArn, executionArn }: { readonly machineArn: string; readonly executionArn: string },
+): Integrations {
   const clients = createClients(caller);
 
   const submit = (task: TaskCall, resource: TaskResource, parameters: Json): Promise<Json> => {
@@ -43,7 +49,9 @@ export function createIntegrations(caller: Caller, tokens: Tokens, machineArn: s
     return clients.call(client, action, parameters, dialect, task.signal);
   };
 
-  const integrate = async (task: TaskCall): Promise<Json> => {
+  const underWay = new Set<Promise<Json>>();
+
+  const carryOut = async (task: TaskCall): Promise<Json> => {
     const resource = parseResource(task.resource);
     const isJob = resource.pattern === 'sync' || resource.pattern === 'sync:2';
     const parameters = isJob && resource.service === 'ecs' ? startedByUs(task.arguments) : task.arguments;
@@ -54,18 +62,30 @@ export function createIntegrations(caller: Caller, tokens: Tokens, machineArn: s
     if (resource.pattern === 'response') return answer;
     if (resource.service === 'ecs' && !resource.isSdk) refuseFailures(answer);
     task.submitted(answer);
-    if (answered) return answered;
+    if (answered) return interruptible(answered, task.signal);
     if (resource.service === 'ecs') {
       const { Cluster } = parameters as { [key: string]: Json };
-      return awaitTask(clients, Cluster, answer, task.signal);
+      return awaitTask(clients, Cluster, answer, { executionArn, signal: task.signal });
     }
     if (resource.service === 'states') {
-      return awaitExecution(clients, answer, resource.pattern === 'sync:2', task.signal);
+      return awaitExecution(clients, answer, resource.pattern === 'sync:2', { executionArn, signal: task.signal });
     }
     throw new StatesError('States.Runtime', `${task.resource} is not a job.`);
   };
 
-  return { integrate, close: () => clients.close() };
+  const integrate = (task: TaskCall): Promise<Json> => {
+    const work = carryOut(task);
+    underWay.add(work);
+    work.catch(() => {}).finally(() => underWay.delete(work));
+    return work;
+  };
+
+  const close = async () => {
+    await Promise.allSettled(underWay);
+    clients.close();
+  };
+
+  return { integrate, close };
 }
 
 /** As Step Functions marks the tasks whose end it waits for. */

@@ -1,4 +1,5 @@
 import { type Check, checkFields, isObject, member, type Report, seconds, stateFields } from './fields.ts';
+import { checkMap, distributedFields, isDistributedMap, processorConfig } from './map-fields.ts';
 import type { Json, State, StateMachine } from './types.ts';
 
 /** A definition that cannot be run. `problems` are `<JSON path>: <sentence>`. */
@@ -37,12 +38,6 @@ const jsonata: Check = (value, path, report) => {
 };
 
 const anything: Check = () => {};
-
-const inlineOnly: Check = (value, path, report) => {
-  if (!isObject(value) || value.Mode !== 'INLINE' || Object.keys(value).length !== 1) {
-    report(path, 'only {"Mode": "INLINE"} is supported');
-  }
-};
 
 /**
  * Checks a machine, branch or processor.
@@ -99,7 +94,7 @@ function checkState(state: Json, path: string, report: Report): void {
     return;
   }
   const { fields, required } = stateFields[type as State['Type']];
-  checkFields(state, fields, required, path, report);
+  checkFields(state, type === 'Map' ? { ...fields, ...distributedFields } : fields, required, path, report);
   if ('Next' in fields && 'Next' in state === 'End' in state) report(path, 'must have either Next or End');
   for (const field of ['Retry', 'Catch']) checkAllLast(state[field], member(path, field), report);
   if (type === 'Wait' && 'Seconds' in state === 'Timestamp' in state) {
@@ -109,6 +104,7 @@ function checkState(state: Json, path: string, report: Report): void {
     report(member(path, 'Choices'), 'must not be empty');
   }
   if (type === 'Task') checkTask(state, path, report);
+  if (type === 'Map') checkMap(state, path, report);
 }
 
 function checkAllLast(list: Json | undefined, path: string, report: Report): void {
@@ -160,8 +156,10 @@ function checkInner(
     });
   }
   if (state.Type === 'Map' && state.ItemProcessor !== undefined) {
-    const extra = { ProcessorConfig: inlineOnly };
-    checkBlock(state.ItemProcessor, member(path, 'ItemProcessor'), extra, report, outer, names);
+    const extra = { ProcessorConfig: processorConfig };
+    // The executions of a distributed Map see nothing of this one's variables, and may use their names.
+    const visible = isDistributedMap(state) ? new Set<string>() : outer;
+    checkBlock(state.ItemProcessor, member(path, 'ItemProcessor'), extra, report, visible, names);
   }
 }
 

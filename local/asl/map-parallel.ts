@@ -1,6 +1,8 @@
 import { Interrupted } from './clock.ts';
 import { checkSize } from './errors.ts';
+import { expressionIn, typeName } from './expressions.ts';
 import { evaluateField, evaluationFailed, type Frame, leave, type Step, type Thread } from './frame.ts';
+import type { FanOut } from './progress.ts';
 import { withRecovery } from './retry.ts';
 import type { Json, MapState, ParallelState } from './types.ts';
 
@@ -8,13 +10,16 @@ import type { Json, MapState, ParallelState } from './types.ts';
 const mostIterations = 40;
 
 export function runParallel(state: ParallelState, frame: Frame): Promise<Step> {
-  const { trail, run } = frame.thread;
-  const attempt = async () => {
+  const { trail, run, progress } = frame.thread;
+  const start = async (): Promise<FanOut> => {
     const input =
       state.Arguments === undefined ? frame.input : await evaluateField(frame, 'Arguments', state.Arguments);
     checkSize(input, frame.name);
-    trail.record('ParallelStateStarted');
-    const result = await runAll(frame, state.Branches.length, state.Branches.length, (index, thread) =>
+    return { inputs: state.Branches.map(() => input), eventId: trail.record('ParallelStateStarted'), inner: [] };
+  };
+  const attempt = async () => {
+    progress.fanOut ??= await start();
+    const result = await runAll(frame, progress.fanOut, state.Branches.length, (index, input, thread) =>
       run.runBlock(state.Branches[index] as (typeof state.Branches)[number], input, thread),
     );
     trail.note('ParallelStateSucceeded');
@@ -25,13 +30,13 @@ export function runParallel(state: ParallelState, frame: Frame): Promise<Step> {
 }
 
 export function runMap(state: MapState, frame: Frame): Promise<Step> {
-  const { trail } = frame.thread;
+  const { trail, progress } = frame.thread;
   const attempt = async () => {
-    const items = await itemsOf(state, frame);
-    const concurrency = await concurrencyOf(state, frame);
-    trail.record('MapStateStarted', { length: items.length });
-    const result = await runAll(frame, items.length, concurrency, (index, thread) =>
-      runIteration(state, frame, { Index: index, Value: items[index] as Json }, thread),
+    const inputs = progress.fanOut?.inputs ?? (await itemsOf(state, frame));
+    const concurrency = (await wholeNumber(frame, 'MaxConcurrency', state.MaxConcurrency ?? 0)) || mostIterations;
+    progress.fanOut ??= { inputs, eventId: trail.record('MapStateStarted', { length: inputs.length }), inner: [] };
+    const result = await runAll(frame, progress.fanOut, concurrency, (index, item, thread) =>
+      runIteration(state, frame, { Index: index, Value: item }, thread),
     );
     trail.note('MapStateSucceeded');
     checkSize(result, frame.name);
@@ -40,19 +45,25 @@ export function runMap(state: MapState, frame: Frame): Promise<Step> {
   return withRecovery(state, frame, attempt, () => trail.record('MapStateFailed'));
 }
 
-async function itemsOf(state: MapState, frame: Frame): Promise<Json[]> {
-  const items = state.Items === undefined ? frame.input : await evaluateField(frame, 'Items', state.Items);
+export async function itemsOf(state: MapState, frame: Frame): Promise<Json[]> {
+  const { Items } = state;
+  const items = Items === undefined ? frame.input : await evaluateField(frame, 'Items', Items);
   if (Array.isArray(items)) return items;
-  return evaluationFailed(frame, 'Items', `Map state input must be an array but was: ${JSON.stringify(items)}`);
+  const shown = JSON.stringify(items);
+  if (Items === undefined) {
+    return evaluationFailed(frame, undefined, `Map state input must be an array but was: ${shown}`);
+  }
+  const subject = `The JSONata expression '${expressionIn(String(Items))}' specified for the field 'Items'`;
+  const wanted = `returned an unexpected result type. Expected 'array', but was '${typeName(items)}' for value: ${shown}`;
+  return evaluationFailed(frame, 'Items', `${subject} ${wanted}`);
 }
 
-async function concurrencyOf(state: MapState, frame: Frame): Promise<number> {
-  const most = await evaluateField(frame, 'MaxConcurrency', state.MaxConcurrency ?? 0);
-  if (!Number.isInteger(most) || (most as number) < 0) {
-    const reason = `The field 'MaxConcurrency' must be a non-negative integer but was: ${JSON.stringify(most)}`;
-    return evaluationFailed(frame, 'MaxConcurrency', reason);
-  }
-  return most === 0 ? mostIterations : (most as number);
+/** The value of a field that is a number from 0 on, or an expression of one. */
+export async function wholeNumber(frame: Frame, field: string, value: number | string): Promise<number> {
+  const evaluated = await evaluateField(frame, field, value);
+  if (Number.isInteger(evaluated) && (evaluated as number) >= 0) return evaluated as number;
+  const reason = `The field '${field}' must be a non-negative integer but was: ${JSON.stringify(evaluated)}`;
+  return evaluationFailed(frame, field, reason);
 }
 
 async function runIteration(
@@ -61,12 +72,14 @@ async function runIteration(
   item: NonNullable<Thread['item']>,
   thread: Thread,
 ): Promise<Json> {
-  const { trail, run } = thread;
+  const { trail, run, progress } = thread;
   const details = { name: frame.name, index: item.Index };
-  trail.record('MapIterationStarted', details);
+  // One that is redriven stands at a state already: its input has been made.
+  if (progress.at === undefined) trail.record('MapIterationStarted', details);
   try {
     const selector = state.ItemSelector;
-    const input = selector === undefined ? item.Value : await selectItem(frame, thread, selector, item);
+    const selects = selector !== undefined && progress.at === undefined;
+    const input = selects ? await selectItem(frame, thread, selector, item) : item.Value;
     const output = await run.runBlock(state.ItemProcessor, input, { ...thread, item });
     trail.note('MapIterationSucceeded', details);
     return output;
@@ -82,14 +95,19 @@ async function runIteration(
 const selectItem = (frame: Frame, thread: Thread, selector: Json, item: NonNullable<Thread['item']>) =>
   evaluateField({ ...frame, thread }, 'ItemSelector', selector, {}, { item });
 
-/** Runs the inner threads, at most `concurrency` at a time. The first failure calls the others off and is thrown. */
+/**
+ * Runs the inner threads, at most `concurrency` at a time. The first failure calls the others off and is thrown.
+ * Of those that an earlier attempt began, the ones that ended are not run again, and the others go on where they stand.
+ */
 async function runAll(
   frame: Frame,
-  count: number,
+  { inputs, eventId, inner }: FanOut,
   concurrency: number,
-  start: (index: number, thread: Thread) => Promise<Json>,
+  start: (index: number, input: Json, thread: Thread) => Promise<Json>,
 ): Promise<Json[]> {
   const { thread } = frame;
+  const count = inputs.length;
+  thread.trail.returnTo(eventId);
   const siblings = new AbortController();
   const signal = AbortSignal.any([thread.signal, siblings.signal]);
   const results: Json[] = new Array(count).fill(null);
@@ -99,14 +117,21 @@ async function runAll(
     let before = thread.trail;
     while (next < count && !signal.aborted) {
       const index = next++;
-      const inner: Thread = { ...thread, nested: true, signal, trail: before.fork() };
+      const progress = inner[index] ?? {};
+      inner[index] = progress;
+      if (progress.done) {
+        results[index] = progress.done.output;
+        continue;
+      }
+      const variables = progress.variables ?? thread.variables;
+      const at: Thread = { ...thread, progress, variables, nested: true, signal, trail: before.fork() };
       try {
-        results[index] = await start(index, inner);
+        results[index] = await start(index, inputs[index] as Json, at);
       } catch (error) {
-        failed ??= { error, at: inner };
+        failed ??= { error, at };
         siblings.abort('a sibling failed');
       }
-      before = inner.trail;
+      before = at.trail;
     }
     return before;
   };

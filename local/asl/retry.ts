@@ -1,6 +1,7 @@
 import { Interrupted, sleep } from './clock.ts';
-import { matches, runtimeError, StatesError } from './errors.ts';
+import { dataLimitExceeded, matches, runtimeError, StatesError } from './errors.ts';
 import { type Frame, leave, type Step } from './frame.ts';
+import { startOver } from './progress.ts';
 import type { RecoverableState, Retrier } from './types.ts';
 
 /**
@@ -26,11 +27,14 @@ export async function withRecovery(
     }
     const delay = delayBeforeRetry(state.Retry ?? [], used, error, random);
     if (delay !== undefined) {
+      startOver(frame.thread.progress);
       await sleep(clock, delay, frame.thread.signal);
       frame.retryCount += 1;
       continue;
     }
     exhausted();
+    // A redrive runs all of it again where the data was too large, else only what failed.
+    if (error.error === dataLimitExceeded) startOver(frame.thread.progress);
     const catcher = state.Catch?.find(({ ErrorEquals }) => matches(ErrorEquals, error));
     if (!catcher) throw error;
     const errorOutput = { Error: error.error ?? null, Cause: error.cause ?? null };

@@ -1,5 +1,5 @@
 import { Interrupted, interruptible } from './clock.ts';
-import { checkSize, heartbeatTimeoutError, isTimeout, StatesError, timeoutError } from './errors.ts';
+import { checkSize, heartbeatLapse, isTimeout, StatesError, timeoutError } from './errors.ts';
 import { evaluateField, evaluationFailed, type Frame, leave, type Step, TaskExpired } from './frame.ts';
 import { failure, payload } from './history.ts';
 import { parseResource } from './resources.ts';
@@ -67,7 +67,7 @@ const asJson = (result: unknown): Json => JSON.parse(JSON.stringify(result ?? nu
 /** The task's own limits are its errors; any other interruption goes on upwards. */
 function taskError(thrown: unknown): StatesError {
   if (!(thrown instanceof Interrupted)) return asStatesError(thrown);
-  if (thrown.reason instanceof TaskExpired) return new StatesError(thrown.reason.error);
+  if (thrown.reason instanceof TaskExpired) return thrown.reason.error;
   throw thrown;
 }
 
@@ -87,17 +87,18 @@ async function wholeSeconds(frame: Frame, field: string, value: number | string 
 /** The clocks of TimeoutSeconds and HeartbeatSeconds, both running from when the task is scheduled. */
 function startLimits(frame: Frame, timeout: number | undefined, heartbeat: number | undefined) {
   const { clock } = frame.thread.run;
+  const limit = clock.limit ?? clock.timer;
   const expiry = new AbortController();
-  const after = (seconds: number | undefined, error: string) =>
-    seconds === undefined ? () => {} : clock.timer(seconds * 1000, () => expiry.abort(new TaskExpired(error)));
-  const stopTimeout = after(timeout, timeoutError);
-  let stopHeartbeat = after(heartbeat, heartbeatTimeoutError);
+  const after = (seconds: number | undefined, error: StatesError) =>
+    seconds === undefined ? () => {} : limit(seconds * 1000, () => expiry.abort(new TaskExpired(error)));
+  const stopTimeout = after(timeout, new StatesError(timeoutError));
+  let stopHeartbeat = after(heartbeat, heartbeatLapse());
   let stopped = false;
   return {
     signal: AbortSignal.any([frame.thread.signal, expiry.signal]),
     heartbeat: () => {
       stopHeartbeat();
-      if (!stopped) stopHeartbeat = after(heartbeat, heartbeatTimeoutError);
+      if (!stopped) stopHeartbeat = after(heartbeat, heartbeatLapse());
     },
     stop: () => {
       stopped = true;

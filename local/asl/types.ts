@@ -52,9 +52,37 @@ export interface ParallelState extends Leaving, Recovering {
 export interface MapState extends Leaving, Recovering {
   readonly Type: 'Map';
   readonly Items?: Json;
+  readonly ItemReader?: ItemReader;
   readonly ItemSelector?: Json;
-  readonly ItemProcessor: StateBlock;
+  readonly ItemBatcher?: ItemBatcher;
+  readonly ItemProcessor: StateBlock & { readonly ProcessorConfig?: ProcessorConfig };
   readonly MaxConcurrency?: number | string;
+  readonly ToleratedFailureCount?: number | string;
+  readonly ToleratedFailurePercentage?: number | string;
+  readonly Label?: string;
+}
+
+export interface ProcessorConfig {
+  readonly Mode: 'INLINE' | 'DISTRIBUTED';
+  readonly ExecutionType?: 'STANDARD' | 'EXPRESS';
+}
+
+/** Where a distributed Map gets its items from. */
+export interface ItemReader {
+  readonly Resource: string;
+  readonly Arguments: Json;
+  readonly ReaderConfig?: {
+    readonly InputType?: 'JSON' | 'JSONL';
+    readonly ItemsPointer?: string;
+    readonly MaxItems?: number | string;
+  };
+}
+
+/** How many items one child execution gets. */
+export interface ItemBatcher {
+  readonly MaxItemsPerBatch?: number | string;
+  readonly MaxInputBytesPerBatch?: number | string;
+  readonly BatchInput?: Json;
 }
 
 export interface ChoiceRule {
@@ -128,6 +156,8 @@ export interface ExecutionContext {
     readonly RoleArn: string;
     readonly StartTime: string;
     readonly RedriveCount: number;
+    /** Of the last redrive. */
+    readonly RedriveTime?: string;
   };
   readonly StateMachine: { readonly Id: string; readonly Name: string };
 }

@@ -1,9 +1,14 @@
 import { AwsError, type Facade, type Operation, type World } from '../facade.ts';
-import { alarmStore } from '../runtime/alarms.ts';
+import type { MetricAlarm } from '../runtime/alarm-definition.ts';
+import { alarmOperations } from '../runtime/alarm-operations.ts';
+import { alarmResources } from '../runtime/alarm-resources.ts';
+import { type AlarmChange, type AlarmOptions, alarmStore } from '../runtime/alarms.ts';
 import { authorizer, epochMilliseconds, page } from '../runtime/api.ts';
 import type { MetricSample } from '../runtime/metric.ts';
 import { bucketsOf, statistic } from '../runtime/metric-statistics.ts';
 
+export type { AlarmState } from '../runtime/alarm-definition.ts';
+export type { AlarmChange, AlarmOptions } from '../runtime/alarms.ts';
 export type { MetricSample } from '../runtime/metric.ts';
 
 export interface CloudWatchFacade extends Facade {
@@ -13,6 +18,12 @@ export interface CloudWatchFacade extends Facade {
   samples(namespace?: string, name?: string): readonly MetricSample[];
   /** Called for every sample; returns the remover. */
   onSample(listener: (sample: MetricSample) => void): () => void;
+  /** Called for every change of an alarm's state; returns the remover. */
+  onAlarm(listener: (change: AlarmChange) => void): () => void;
+  /** What an alarm on a metric watches; undefined when there is no such alarm. */
+  metricAlarm(region: string, name: string): MetricAlarm | undefined;
+  /** The samples that such an alarm is judged by. */
+  samplesFor(region: string, alarm: MetricAlarm): readonly MetricSample[];
 }
 
 interface Metric {
@@ -26,15 +37,11 @@ interface Metric {
 /** Samples kept per metric. */
 const KEPT_SAMPLES = 10_000;
 
-/**
- * CloudWatch: metrics with their statistics, and alarms and dashboards as they were made. Alarms are not evaluated
- * yet: each stays in INSUFFICIENT_DATA, and no alarm action is ever taken.
- */
-export function createCloudWatch(world: World): CloudWatchFacade {
+/** CloudWatch: metrics with their statistics, alarms that notify topics, and dashboards as they were made. */
+export function createCloudWatch(world: World, options: AlarmOptions = {}): CloudWatchFacade {
   const metrics = new Map<string, Metric>();
   const listeners = new Set<(sample: MetricSample) => void>();
   const arrivals: MetricSample[] = [];
-  const alarms = alarmStore(world);
   const authorize = authorizer(world, 'monitoring');
 
   const record = (sample: MetricSample): void => {
@@ -56,7 +63,15 @@ export function createCloudWatch(world: World): CloudWatchFacade {
     return (metric?.samples ?? []).filter((sample) => !unit || sample.unit === unit);
   };
 
+  const samplesFor = (region: string, alarm: MetricAlarm): readonly MetricSample[] => {
+    const metric = metrics.get(metricKey(region, alarm.namespace, alarm.metricName, alarm.dimensions));
+    return (metric?.samples ?? []).filter((sample) => !alarm.unit || sample.unit === alarm.unit);
+  };
+  const alarms = alarmStore(world, options, samplesFor);
+
   const operations: Readonly<Record<string, Operation>> = {
+    ...alarmOperations(world, alarms, authorize),
+
     PutMetricData: async (input, context) => {
       await authorize(context, { operation: 'PutMetricData', resource: '*', input: { Namespace: input.Namespace } });
       if (!input.Namespace) throw new AwsError('MissingParameter', 'The parameter Namespace is required.');
@@ -138,19 +153,13 @@ export function createCloudWatch(world: World): CloudWatchFacade {
         NextToken: next,
       };
     },
-
-    DescribeAlarms: async (input, context) => {
-      const resource = `arn:aws:cloudwatch:${context.region}:${world.account}:alarm:*`;
-      await authorize(context, { operation: 'DescribeAlarms', resource, input });
-      return alarms.describe(context.region, input);
-    },
   };
 
   return {
     service: 'monitoring',
     xmlNamespace: 'http://monitoring.amazonaws.com/doc/2010-08-01/',
     operations,
-    resources: alarms.resources,
+    resources: alarmResources(alarms),
     record,
     samples: (namespace, name) =>
       arrivals.filter((sample) => (!namespace || sample.namespace === namespace) && (!name || sample.name === name)),
@@ -158,6 +167,9 @@ export function createCloudWatch(world: World): CloudWatchFacade {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    onAlarm: alarms.onChange,
+    metricAlarm: (region, name) => alarms.find(region, name)?.metric,
+    samplesFor,
   };
 }
 

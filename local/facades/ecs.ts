@@ -1,5 +1,15 @@
-import { AwsError, type Facade, type Operation, type ResourceMaker, type World } from '../facade.ts';
+import {
+  AwsError,
+  type CallContext,
+  type ConditionValues,
+  type Facade,
+  type Operation,
+  type Permission,
+  type ResourceMaker,
+  type World,
+} from '../facade.ts';
 import { authorizer, page } from '../runtime/api.ts';
+import { passedRoles } from '../runtime/execution-role.ts';
 import { onlyKnown, required, tagMap } from '../runtime/properties.ts';
 import { readRunTaskInput } from '../runtime/run-task-input.ts';
 import { startTask, type Task, type TaskOptions, type TaskView } from '../runtime/task.ts';
@@ -42,6 +52,9 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
     if (!cluster) throw new AwsError('ClusterNotFoundException', 'Cluster not found.');
     return cluster;
   };
+  const inCluster = (input: { cluster?: string }, { region }: CallContext): ConditionValues => ({
+    'ecs:cluster': arnOfCluster(input.cluster, region),
+  });
   const taskOf = (cluster: Cluster, idOrArn: string): Task | undefined => {
     const task = tasks.get(idOrArn.split('/').at(-1) ?? '');
     return task?.clusterArn === cluster.arn ? task : undefined;
@@ -64,7 +77,14 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
       const resource =
         definition?.taskDefinitionArn ??
         `arn:aws:ecs:${region}:${world.account}:task-definition/${name.split('/').at(-1)}`;
-      await authorize(context, { operation: 'RunTask', resource, input });
+      const { taskRoleArn, executionRoleArn } = input.overrides ?? {};
+      const tags = input.tags?.length > 0 || input.propagateTags || input.enableECSManagedTags;
+      const also: Permission[] = [
+        ...passedRoles([taskRoleArn ?? definition?.taskRoleArn, executionRoleArn ?? definition?.executionRoleArn]),
+        ...(tags ? [taggingAtStart(arnOfCluster(input.cluster, region))] : []),
+      ];
+      const conditions = inCluster(input, context);
+      await authorize(context, { operation: 'RunTask', resource, input, conditions, also });
       if (!definition) throw new AwsError('ClientException', 'TaskDefinition not found.');
       const cluster = clusterOf(input.cluster, region);
       const checked = readRunTaskInput(input, definition);
@@ -90,7 +110,7 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
     StopTask: async (input, context) => {
       const prefix = arnOfCluster(input.cluster, context.region).replace(':cluster/', ':task/');
       const resource = `${prefix}/${String(input.task).split('/').at(-1)}`;
-      await authorize(context, { operation: 'StopTask', resource, input });
+      await authorize(context, { operation: 'StopTask', resource, input, conditions: inCluster(input, context) });
       const task = taskOf(clusterOf(input.cluster, context.region), String(input.task));
       if (!task) throw new AwsError('InvalidParameterException', 'The referenced task was not found.');
       task.stop(input.reason ?? 'Task stopped by user');
@@ -101,11 +121,10 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
       const names: string[] = input.tasks ?? [];
       const prefix = arnOfCluster(input.cluster, context.region).replace(':cluster/', ':task/');
       const arns = names.map((name) => `${prefix}/${name.split('/').at(-1)}`);
-      await authorize(context, {
-        operation: 'DescribeTasks',
-        resource: arns.length === 1 ? (arns[0] as string) : `${prefix}/*`,
-        input,
-      });
+      const conditions = inCluster(input, context);
+      const [resource = `${prefix}/*`, ...others] = arns;
+      const also = others.map((other) => ({ action: 'ecs:DescribeTasks', resource: other, conditions }));
+      await authorize(context, { operation: 'DescribeTasks', resource, input, conditions, also });
       const cluster = clusterOf(input.cluster, context.region);
       if (names.length === 0 || names.length > 100) throw new AwsError('InvalidParameterException', 'Tasks: 1 to 100.');
       const found = arns.map((arn) => taskOf(cluster, arn));
@@ -116,11 +135,8 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
     },
 
     ListTasks: async (input, context) => {
-      await authorize(context, {
-        operation: 'ListTasks',
-        resource: arnOfCluster(input.cluster, context.region),
-        input,
-      });
+      // It can be confined to container instances, which Fargate has none of, and to a cluster by a condition.
+      await authorize(context, { operation: 'ListTasks', resource: '*', input, conditions: inCluster(input, context) });
       const cluster = clusterOf(input.cluster, context.region);
       const wanted = input.desiredStatus ?? 'RUNNING';
       const found = [...tasks.values()].filter(
@@ -244,6 +260,13 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
 
 const clusterArn = (world: World, region: string, name: string): string =>
   `arn:aws:ecs:${region}:${world.account}:cluster/${name}`;
+
+/** Tags that a task gets at its start, its task definition's too, are a permission of their own. */
+const taggingAtStart = (cluster: string): Permission => ({
+  action: 'ecs:TagResource',
+  resource: `${cluster.replace(':cluster/', ':task/')}/*`,
+  conditions: { 'ecs:CreateAction': 'RunTask' },
+});
 
 const tagList = (tags: Readonly<Record<string, string>>) =>
   Object.entries(tags).map(([key, value]) => ({ key, value }));

@@ -1,3 +1,4 @@
+import { readPolicy } from '../iam/policy.ts';
 import type { AttachedPolicy } from './iam.ts';
 
 const LAMBDA_LOGS = ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'];
@@ -21,11 +22,9 @@ export const AWS_MANAGED_POLICIES: ReadonlyMap<string, AttachedPolicy> = new Map
       'xray:GetSamplingTargets',
       'xray:GetSamplingStatisticSummaries',
     ],
-  }).map(([path, actions]) => [
-    `arn:aws:iam::aws:policy/${path}`,
-    {
-      name: path.split('/').at(-1) ?? path,
-      document: { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: actions, Resource: '*' }] },
-    },
-  ]),
+  }).map(([path, actions]) => {
+    const name = path.split('/').at(-1) ?? path;
+    const document = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: actions, Resource: '*' }] };
+    return [`arn:aws:iam::aws:policy/${path}`, { name, document, statements: readPolicy(name, document, 'identity') }];
+  }),
 );

@@ -1,18 +1,15 @@
 import { createHash } from 'node:crypto';
 import { AwsError, type Facade, type ResourceContext, type World } from '../facade.ts';
+import { type PolicyDocument, readPolicy, type Statement } from '../iam/policy.ts';
+import type { RoleStatements } from '../iam/unused.ts';
 import { authorizer } from '../runtime/api.ts';
 import { onlyKnown } from '../runtime/properties.ts';
 import { AWS_MANAGED_POLICIES } from './iam-managed-policies.ts';
 
-/** A policy as it was written in a template. */
-export interface PolicyDocument {
-  readonly Version?: string;
-  readonly Statement: unknown;
-}
-
 export interface AttachedPolicy {
   readonly name: string;
   readonly document: PolicyDocument;
+  readonly statements: readonly Statement[];
 }
 
 interface Role {
@@ -32,6 +29,8 @@ export function createIam(world: World): Facade & {
   policiesOf(roleArn: string): readonly AttachedPolicy[] | undefined;
   /** Who may take the role on. */
   trustOf(roleArn: string): PolicyDocument | undefined;
+  /** All roles with all that their policies say. */
+  statements(): readonly RoleStatements[];
 } {
   const authorize = authorizer(world, 'iam');
   const roles = new Map<string, Role>();
@@ -54,6 +53,11 @@ export function createIam(world: World): Facade & {
     xmlNamespace: 'https://iam.amazonaws.com/doc/2010-05-08/',
     policiesOf: (roleArn) => byArn(roleArn)?.policies,
     trustOf: (roleArn) => byArn(roleArn)?.trust,
+    statements: () =>
+      [...roles.values()].map(({ arn, policies }) => ({
+        arn,
+        statements: policies.flatMap((policy) => policy.statements),
+      })),
     operations: {
       GetRole: async (input, context) => {
         const role = roles.get(input.RoleName);
@@ -76,6 +80,7 @@ export function createIam(world: World): Facade & {
         const name: string = properties.RoleName ?? shortName(context);
         if (name.length > 64) throw new Error(`the role name ${name} is longer than 64 characters`);
         if (roles.has(name)) throw new Error(`a role of the name ${name} exists already: names are global`);
+        readPolicy(`trust of ${name}`, properties.AssumeRolePolicyDocument, 'trust');
         const path: string = properties.Path ?? '/';
         const arn = `arn:aws:iam::${world.account}:role${path}${name}`;
         const role: Role = {
@@ -96,9 +101,10 @@ export function createIam(world: World): Facade & {
       },
       'AWS::IAM::Policy': (properties, context) => {
         refusePrincipals('AWS::IAM::Policy', properties, context, ['PolicyName', 'PolicyDocument', 'Roles']);
-        const policy = { name: properties.PolicyName, document: properties.PolicyDocument };
         if (!properties.Roles?.length) throw new Error('AWS::IAM::Policy is attached to no role');
-        for (const name of properties.Roles) roleByName(name, 'AWS::IAM::Policy').policies.push(policy);
+        const attached: Role[] = properties.Roles.map((name: string) => roleByName(name, 'AWS::IAM::Policy'));
+        const policy = attachable(properties.PolicyName, properties.PolicyDocument);
+        for (const role of attached) role.policies.push(policy);
         return { ref: properties.PolicyName, attributes: { Id: digest(context.generatedName) } };
       },
       'AWS::IAM::ManagedPolicy': (properties, context) => {
@@ -106,7 +112,7 @@ export function createIam(world: World): Facade & {
         refusePrincipals('AWS::IAM::ManagedPolicy', properties, context, known);
         const name: string = properties.ManagedPolicyName ?? context.generatedName;
         const arn = `arn:aws:iam::${world.account}:policy${properties.Path ?? '/'}${name}`;
-        const policy = { name, document: properties.PolicyDocument };
+        const policy = attachable(name, properties.PolicyDocument);
         managed.set(arn, policy);
         for (const role of properties.Roles ?? []) roleByName(role, 'AWS::IAM::ManagedPolicy').policies.push(policy);
         return { ref: arn, attributes: { PolicyArn: arn, PolicyId: `ANPA${digest(arn)}` } };
@@ -139,7 +145,11 @@ function shortName({ stack, logicalId, generatedName }: ResourceContext): string
 }
 
 const inlinePolicies = (policies: { PolicyName: string; PolicyDocument: PolicyDocument }[]): AttachedPolicy[] =>
-  policies.map(({ PolicyName, PolicyDocument }) => ({ name: PolicyName, document: PolicyDocument }));
+  policies.map(({ PolicyName, PolicyDocument }) => attachable(PolicyName, PolicyDocument));
+
+function attachable(name: string, document: PolicyDocument): AttachedPolicy {
+  return { name, document, statements: readPolicy(name, document, 'identity') };
+}
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 17).toUpperCase();
 

@@ -1,6 +1,9 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes, randomUUID } from 'node:crypto';
 import { AwsError, type CallContext, type Facade, type World } from '../facade.ts';
+import { keyPolicy, managedKeyPolicy } from '../iam/default-policies.ts';
+import { readPolicy } from '../iam/policy.ts';
 import { authorizer } from '../runtime/api.ts';
+import { encryptionConditions } from '../runtime/key-use.ts';
 import { isTrue, onlyKnown } from '../runtime/properties.ts';
 
 interface Key {
@@ -53,7 +56,7 @@ export function createKms(world: World): Facade & {
       primaryArn: undefined,
       enabled: true,
       manager: 'AWS',
-      policy: undefined,
+      policy: managedKeyPolicy(world.account, region, plain.slice('alias/aws/'.length)),
     });
     aliases.set(`${region} ${plain}`, key.arn);
     return key;
@@ -66,7 +69,8 @@ export function createKms(world: World): Facade & {
     input: Record<string, unknown>,
   ): Promise<Key> => {
     const key = id === undefined ? undefined : find(context.region, id);
-    await authorize(context, { operation, resource: key?.arn ?? id ?? '*', input });
+    const conditions = encryptionConditions((input.EncryptionContext ?? {}) as Record<string, string>);
+    await authorize(context, { operation, resource: key?.arn ?? id ?? '*', input, conditions });
     if (key === undefined) throw new AwsError('NotFoundException', `There is no key ${id} in ${context.region}.`);
     if (!key.enabled && operation !== 'DescribeKey')
       throw new AwsError('DisabledException', `The key ${key.arn} is disabled.`);
@@ -83,6 +87,12 @@ export function createKms(world: World): Facade & {
   return {
     service: 'kms',
     policyOf: (keyArn) => keys.get(keyArn)?.policy,
+    accessOf: (arn) => {
+      const key = find(arn.split(':')[3] ?? '', arn);
+      if (key === undefined) return undefined;
+      const own = [...aliases].filter(([, target]) => target === key.arn).map(([alias]) => alias.split(' ')[1] ?? '');
+      return { arn: key.arn, policy: key.policy, conditions: { 'kms:ResourceAliases': own } };
+    },
     operations: {
       DescribeKey: async (input, context) => {
         const key = await checked('DescribeKey', input.KeyId, context, input);
@@ -137,6 +147,8 @@ export function createKms(world: World): Facade & {
           throw new Error('only symmetric keys are supported');
         if ((properties.Origin ?? 'AWS_KMS') !== 'AWS_KMS')
           throw new Error('only keys of origin AWS_KMS are supported');
+        const policy = properties.KeyPolicy ?? keyPolicy(world.account);
+        readPolicy('KeyPolicy', policy, 'resource');
         const multiRegion = isTrue(properties.MultiRegion);
         const key = addKey({
           id: multiRegion ? `mrk-${randomBytes(16).toString('hex')}` : randomUUID(),
@@ -147,13 +159,14 @@ export function createKms(world: World): Facade & {
           primaryArn: undefined,
           enabled: properties.Enabled === undefined || isTrue(properties.Enabled),
           manager: 'CUSTOMER',
-          policy: properties.KeyPolicy,
+          policy,
         });
         return { ref: key.id, attributes: { Arn: key.arn, KeyId: key.id } };
       },
       'AWS::KMS::ReplicaKey': (properties, context) => {
         const known = ['PrimaryKeyArn', 'KeyPolicy', 'Description', 'Enabled', 'PendingWindowInDays', 'Tags'];
         onlyKnown('AWS::KMS::ReplicaKey', context, properties, known);
+        readPolicy('KeyPolicy', properties.KeyPolicy, 'resource');
         const primary = keys.get(properties.PrimaryKeyArn);
         if (!primary?.multiRegion) throw new Error(`${properties.PrimaryKeyArn} is no multi-region key of this cloud`);
         const key = addKey({

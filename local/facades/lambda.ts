@@ -32,17 +32,13 @@ export interface LambdaFacade extends Facade {
   ): Promise<void>;
 }
 
-interface Permission {
-  readonly functionArn: string;
-  readonly principal: string;
-  readonly sourceArn?: string;
-}
-
 interface Entry {
   readonly fn: LambdaFunction;
   readonly pool: Pool;
   /** Version by qualifier: versions and aliases. */
   readonly qualifiers: Map<string, string>;
+  /** Statements of its resource policy, one for each AWS::Lambda::Permission. */
+  readonly permissions: unknown[];
   config: EventInvokeConfig;
 }
 
@@ -53,7 +49,6 @@ const LOG_TAIL = 4096;
 /** Lambda: functions whose handlers run in Node processes of their own. A version is the same code as $LATEST. */
 export function createLambda(world: World, options: LambdaOptions): LambdaFacade {
   const functions = new Map<string, Entry>();
-  const permissions: Permission[] = [];
   const events = new Set<Promise<void>>();
   const closing = new AbortController();
   const authorize = authorizer(world, 'lambda');
@@ -172,18 +167,19 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
     'AWS::Lambda::Function': (properties, context) => {
       const fn = readFunction(properties, context, world, options.fileAsset);
       if (functions.has(fn.arn)) throw new Error(`AWS::Lambda::Function ${fn.name} exists already in ${fn.region}`);
-      functions.set(fn.arn, { fn, pool: createPool(world, fn), qualifiers: new Map(), config: {} });
+      world.assertTrusted(fn.roleArn, { service: 'lambda.amazonaws.com', region: fn.region });
+      functions.set(fn.arn, { fn, pool: createPool(world, fn), qualifiers: new Map(), permissions: [], config: {} });
       return { ref: fn.name, attributes: { Arn: fn.arn } };
     },
 
     'AWS::Lambda::Permission': (properties, context) => {
       const type = 'AWS::Lambda::Permission';
       onlyKnown(type, context, properties, ['Action', 'FunctionName', 'Principal', 'SourceAccount', 'SourceArn']);
-      const { fn } = entryOf(type, properties, context);
+      const { fn, permissions } = entryOf(type, properties, context);
       if (!/^lambda:(InvokeFunction|\*)$/.test(properties.Action)) {
         throw new Error(`${type} ${context.stack}/${context.logicalId}: only lambda:InvokeFunction is supported`);
       }
-      permissions.push({ functionArn: fn.arn, principal: properties.Principal, sourceArn: properties.SourceArn });
+      permissions.push(statementOf(properties, fn.arn));
       return { ref: context.generatedName };
     },
 
@@ -236,23 +232,22 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
     service: 'lambda',
     http,
     resources,
+    accessOf: (arn) => {
+      const entry = functions.get(arn.split(':').slice(0, 7).join(':'));
+      if (!entry) return undefined;
+      const { permissions } = entry;
+      return { policy: permissions.length > 0 ? { Version: '2012-10-17', Statement: permissions } : undefined };
+    },
     invokeFromService: async (functionArn, payload, { servicePrincipal, sourceArn }) => {
       const region = functionArn.split(':')[3] ?? '';
       const located = locate(functionArn, region);
-      const context: CallContext = { region, principal: { arn: servicePrincipal }, requestId: randomUUID() };
+      const principal = { arn: servicePrincipal, service: servicePrincipal };
+      const context: CallContext = { region, principal, requestId: randomUUID() };
       const input = { FunctionName: functionArn, InvocationType: 'Event' };
-      await authorize(context, { operation: 'Invoke', action: 'InvokeFunction', resource: located.resource, input });
+      const conditions = { 'aws:SourceArn': sourceArn, 'aws:SourceAccount': world.account };
+      const { resource } = located;
+      await authorize(context, { operation: 'Invoke', action: 'InvokeFunction', resource, input, conditions });
       const entry = found(located);
-      const allowed = permissions.some(
-        (permission) =>
-          permission.functionArn === entry.fn.arn &&
-          permission.principal === servicePrincipal &&
-          (!permission.sourceArn || matchesArn(permission.sourceArn, sourceArn)),
-      );
-      if (!allowed) {
-        const message = `${servicePrincipal} is not authorized to perform: lambda:InvokeFunction on resource: ${functionArn}`;
-        throw new AwsError('AccessDeniedException', message, 403);
-      }
       queue(entry, payload);
     },
     close: async () => {
@@ -263,11 +258,17 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
   };
 }
 
-/** ArnLike: `*` and `?` in the pattern stand for anything. */
-function matchesArn(pattern: string, arn: string): boolean {
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${source}$`).test(arn);
+/** AWS::Lambda::Permission is a statement in other words. */
+function statementOf({ Action, Principal, SourceAccount, SourceArn }: any, functionArn: string): unknown {
+  const isService = /\.amazonaws\.com$/.test(Principal);
+  return {
+    Effect: 'Allow',
+    Principal: isService ? { Service: Principal } : { AWS: Principal },
+    Action,
+    Resource: functionArn,
+    Condition: {
+      ...(SourceAccount && { StringEquals: { 'aws:SourceAccount': SourceAccount } }),
+      ...(SourceArn && { ArnLike: { 'aws:SourceArn': SourceArn } }),
+    },
+  };
 }

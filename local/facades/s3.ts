@@ -1,19 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { AwsError, type CallContext, type Facade, type ResourceContext, type World } from '../facade.ts';
+import { hideAbsence, permissionsOf } from './s3/access.ts';
+import { restoreObject } from './s3/archive.ts';
 import { drain, receiveDocument } from './s3/body.ts';
+import * as bucketChanges from './s3/buckets.ts';
 import { completeMultipartUpload } from './s3/complete.ts';
 import * as configuration from './s3/configuration.ts';
 import { refuseUnsupportedHeaders } from './s3/description.ts';
+import { startLifecycle } from './s3/lifecycle.ts';
 import * as list from './s3/list.ts';
 import * as lock from './s3/lock.ts';
 import { type Bucket, type Call, s3Error } from './s3/model.ts';
 import * as multipart from './s3/multipart.ts';
+import { uploadPartCopy } from './s3/part-copy.ts';
 import * as read from './s3/read.ts';
 import { type DeleteRequest, deleteObject, deleteObjects, deleteRequestOf } from './s3/remove.ts';
+import { type Replication, startReplication } from './s3/replication.ts';
+import { assertDestinations } from './s3/replication-rules.ts';
 import { bucketNameOf, configurationOf, madeBucket, makeBucketPolicy } from './s3/resources.ts';
 import { type Route, routeOf, type Target, targetOf } from './s3/route.ts';
-import { dataFile, openBucket } from './s3/store.ts';
+import { dataFile } from './s3/store.ts';
+import { deleteObjectTagging, getObjectTagging, putObjectTagging } from './s3/tagging.ts';
 import { current, findVersion } from './s3/versions.ts';
 import { copyObject, putObject } from './s3/write.ts';
 import { answerError, fromXml } from './s3/xml.ts';
@@ -25,15 +33,23 @@ export interface S3 extends Facade {
   locate(bucket: string, key: string, versionId?: string): string | undefined;
   /** The document of a bucket's AWS::S3::BucketPolicy. */
   policyOf(bucket: string): unknown;
+  /** Copies to other buckets: how long they take, and how many are to be made. */
+  readonly replication: Pick<Replication, 'lagMs' | 'backlog'>;
+  /** Settles when lifecycle rules that were due have been carried out, and every copy has been made. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** S3 with its bytes on disk below `<world.directory>/s3`; it outlives the process and is adopted by the next one. */
 export function createS3(world: World): S3 {
   const root = join(world.directory, 's3');
-  const buckets = new Map<string, Bucket>();
+  const replication = startReplication(world, (name) => buckets.get(name));
+  const buckets = bucketChanges.openBuckets(root, world.now, replication);
+  const lifecycle = startLifecycle(world, buckets);
 
   const operations: Record<string, (call: Call) => Promise<void> | void> = {
     ...configuration.operations,
+    ...bucketChanges.operations,
     ListBuckets: (call) => configuration.listBuckets(call, buckets.values()),
     ListObjects: list.listObjects,
     ListObjectsV2: list.listObjectsV2,
@@ -48,6 +64,7 @@ export function createS3(world: World): S3 {
     DeleteObject: deleteObject,
     CreateMultipartUpload: multipart.createMultipartUpload,
     UploadPart: multipart.uploadPart,
+    UploadPartCopy: uploadPartCopy,
     CompleteMultipartUpload: completeMultipartUpload,
     AbortMultipartUpload: multipart.abortMultipartUpload,
     GetObjectLockConfiguration: lock.getObjectLockConfiguration,
@@ -55,6 +72,10 @@ export function createS3(world: World): S3 {
     PutObjectRetention: lock.putObjectRetention,
     GetObjectLegalHold: lock.getObjectLegalHold,
     PutObjectLegalHold: lock.putObjectLegalHold,
+    GetObjectTagging: getObjectTagging,
+    PutObjectTagging: putObjectTagging,
+    DeleteObjectTagging: deleteObjectTagging,
+    RestoreObject: restoreObject,
   };
 
   function anyBucket(name: string): Bucket {
@@ -90,6 +111,7 @@ export function createS3(world: World): S3 {
       bucketName: target.bucket,
       key: target.key,
       query: target.query,
+      buckets,
       bucket: () => bucketIn(context.region, target.bucket),
       anyBucket,
       header: (name) => request.headers[name] as string | undefined,
@@ -100,11 +122,16 @@ export function createS3(world: World): S3 {
       await deleteObjects(call, wanted);
       return;
     }
-    await world.authorize(apiCall(call, route));
+    const described = apiCall(call, route);
+    await world.authorize({ ...described, needs: permissionsOf(call, route.operation, described) });
     refuseUnsupportedHeaders(call);
     const operation = operations[route.operation];
     if (!operation) throw s3Error('NotImplemented', `${route.operation} is not implemented`, 501);
-    await operation(call);
+    try {
+      await operation(call);
+    } catch (error) {
+      throw error instanceof AwsError ? hideAbsence(call, route.operation, error) : error;
+    }
   }
 
   async function http(request: IncomingMessage, response: ServerResponse, context: CallContext): Promise<void> {
@@ -142,9 +169,13 @@ export function createS3(world: World): S3 {
           throw new Error(`AWS::S3::Bucket ${context.logicalId} of stack ${context.stack}: ${name} exists already`);
         }
         const settings = configurationOf(properties, context, world.account);
-        const bucket = openBucket(root, name, context.region, settings, world.now());
-        buckets.set(name, bucket);
-        return madeBucket(bucket);
+        try {
+          assertDestinations(name, settings, buckets);
+        } catch (error) {
+          const where = `AWS::S3::Bucket ${context.logicalId} of stack ${context.stack}`;
+          throw new Error(`${where}: ${(error as Error).message}`);
+        }
+        return madeBucket(buckets.create(name, context.region, settings, false));
       },
       'AWS::S3::BucketPolicy': (properties, context) => makeBucketPolicy(properties, context, buckets),
     },
@@ -154,6 +185,19 @@ export function createS3(world: World): S3 {
       return bucket && version && dataFile(bucket, version);
     },
     policyOf: (name) => buckets.get(name)?.policy,
+    accessOf: (arn) => {
+      const bucket = buckets.get(arn.replace(/^arn:aws:s3:::/, '').split('/')[0] ?? '');
+      return bucket && { policy: bucket.policy };
+    },
+    replication,
+    settled: async () => {
+      await lifecycle.settled();
+      await replication.settled();
+    },
+    async close() {
+      await lifecycle.close();
+      await replication.close();
+    },
   };
 }
 
@@ -176,6 +220,7 @@ function apiCall(call: Call, route: Route) {
     IfMatch: header('if-match'),
     IfNoneMatch: header('if-none-match'),
     CopySource: header('x-amz-copy-source'),
+    Tagging: header('x-amz-tagging'),
     StorageClass: header('x-amz-storage-class'),
     ServerSideEncryption: header('x-amz-server-side-encryption'),
     SSEKMSKeyId: header('x-amz-server-side-encryption-aws-kms-key-id'),
@@ -207,6 +252,8 @@ function deletionOf(call: Call, route: Route, { objects }: DeleteRequest) {
     ...described,
     action: versioned ? (route.versionAction ?? route.action) : route.action,
     resource,
+    // Each key is asked for by itself, and refused by itself.
+    needs: [],
     input: {
       ...described.input,
       Delete: { Objects: objects.map(({ key, versionId }) => ({ Key: key, VersionId: versionId })) },

@@ -10,7 +10,7 @@ import {
 import { authorizer, page } from '../runtime/api.ts';
 import { onlyKnown, required, tagMap } from '../runtime/properties.ts';
 import { sendJson } from '../runtime/rest.ts';
-import { deliver, type ScheduleTarget, targetProblem } from '../runtime/schedule-delivery.ts';
+import { assertTrusted, deliver, type ScheduleTarget, targetProblem } from '../runtime/schedule-delivery.ts';
 import { readScheduleExpression, type ScheduleTimes } from '../runtime/schedule-expression.ts';
 
 export interface SchedulerFacade extends Facade {
@@ -37,7 +37,7 @@ interface Schedule {
   readonly start?: number;
   readonly end?: number;
   readonly created: Date;
-  timer?: NodeJS.Timeout;
+  cancel?: () => void;
 }
 
 interface Group {
@@ -62,12 +62,12 @@ const SCHEDULE = [
   'Target',
 ];
 const TARGET = ['Arn', 'DeadLetterConfig', 'Input', 'RetryPolicy', 'RoleArn'];
-/** setTimeout takes no more than 2^31 ms; a longer wait is cut into days. */
-const LONGEST_TIMER = 86_400_000;
+/** After a machine has slept, what came due in this many milliseconds before is made up for. */
+const LONGEST_CATCH_UP = 86_400_000;
 
 /**
- * EventBridge Scheduler on the real clock. A flexible time window is used at its very start, which it allows.
- * Delivery is at least once in AWS; here it is once.
+ * EventBridge Scheduler on the cloud's clock. A flexible time window is used at its very start, which it allows.
+ * Delivery is at least once in AWS; here it is once. What comes due while its region is down is not made up for.
  */
 export function createScheduler(world: World): SchedulerFacade {
   const schedules = new Map<string, Schedule>();
@@ -106,13 +106,11 @@ export function createScheduler(world: World): SchedulerFacade {
   const arm = (schedule: Schedule, after: number): void => {
     const time = nextTime(schedule, after);
     if (time === undefined || closing.signal.aborted) return;
-    const wait = Math.min(Math.max(time - world.now(), 0), LONGEST_TIMER);
-    schedule.timer = setTimeout(() => {
-      if (world.now() < time) return arm(schedule, after);
+    schedule.cancel = world.clock.timer(time - world.now(), () => {
       // deliver() has noted why it failed.
-      carryOut(schedule, new Date(time)).catch(() => {});
-      arm(schedule, Math.max(time, world.now() - LONGEST_TIMER));
-    }, wait).unref();
+      if (world.outages.state(schedule.region) !== 'down') carryOut(schedule, new Date(time)).catch(() => {});
+      arm(schedule, Math.max(time, world.now() - LONGEST_CATCH_UP));
+    });
   };
 
   const http = async (request: IncomingMessage, response: ServerResponse, context: CallContext): Promise<void> => {
@@ -183,6 +181,7 @@ export function createScheduler(world: World): SchedulerFacade {
       const type = 'AWS::Scheduler::Schedule';
       onlyKnown(type, context, properties, SCHEDULE);
       const schedule = readSchedule(type, properties, context);
+      assertTrusted(world, schedule.arn, schedule.target);
       if (schedules.has(schedule.arn)) throw new Error(`${type} ${schedule.name} exists already in ${context.region}`);
       schedules.set(schedule.arn, schedule);
       arm(schedule, world.now());
@@ -204,6 +203,9 @@ export function createScheduler(world: World): SchedulerFacade {
     const windowMode = (required(type, context, properties, 'FlexibleTimeWindow') as any).Mode;
     if (!['OFF', 'FLEXIBLE'].includes(windowMode))
       fail(`FlexibleTimeWindow Mode must be OFF or FLEXIBLE, not ${windowMode}`);
+    const minutes = Number(properties.FlexibleTimeWindow.MaximumWindowInMinutes);
+    if (windowMode === 'FLEXIBLE' && !(minutes >= 1 && minutes <= 1440))
+      fail('FlexibleTimeWindow MaximumWindowInMinutes must be 1 to 1440');
     const group = properties.GroupName ?? 'default';
     if (group !== 'default' && !groups.has(`${prefix(region)}:schedule-group/${group}`))
       fail(`there is no schedule group ${group}`);
@@ -237,7 +239,7 @@ export function createScheduler(world: World): SchedulerFacade {
     },
     close: async () => {
       closing.abort();
-      for (const { timer } of schedules.values()) clearTimeout(timer);
+      for (const { cancel } of schedules.values()) cancel?.();
       await Promise.allSettled(deliveries);
     },
   };

@@ -1,6 +1,7 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { AwsError, type CallContext, type Facade, type World } from '../facade.ts';
 import { authorizer, page } from '../runtime/api.ts';
+import { keyUse } from '../runtime/key-use.ts';
 import { isTrue, onlyKnown } from '../runtime/properties.ts';
 
 interface SecretVersion {
@@ -52,12 +53,26 @@ export function createSecretsManager(world: World): Facade {
     );
   };
 
+  /** AWS's own key, where a secret names none, is open to whoever may use Secrets Manager. */
+  const keyOf = (region: string, key: string | undefined, arn: string, ...operations: string[]) =>
+    key === undefined
+      ? []
+      : keyUse(world, { service: 'secretsmanager', region, key, encryptionContext: { SecretARN: arn } }, ...operations);
+
   const checked = async (operation: string, input: any, context: CallContext): Promise<Secret> => {
     const secret = find(context.region, input.SecretId);
     const { SecretString: _string, SecretBinary: _binary, ...shown } = input;
     const named = `arn:aws:secretsmanager:${context.region}:${world.account}:secret:${input.SecretId}`;
     const resource = secret?.arn ?? (input.SecretId.startsWith('arn:') ? input.SecretId : named);
-    await authorize(context, { operation, resource, input: shown });
+    const conditions = {
+      'secretsmanager:SecretId': String(input.SecretId),
+      ...(input.VersionId && { 'secretsmanager:VersionId': String(input.VersionId) }),
+      ...(input.VersionStage && { 'secretsmanager:VersionStage': String(input.VersionStage) }),
+    };
+    const writes = input.SecretString !== undefined || input.SecretBinary !== undefined;
+    const uses = operation === 'GetSecretValue' ? ['Decrypt'] : writes ? ['GenerateDataKey', 'Decrypt'] : [];
+    const also = keyOf(context.region, secret?.kmsKeyId, resource, ...uses);
+    await authorize(context, { operation, resource, input: shown, conditions, also });
     if (secret === undefined)
       throw new AwsError('ResourceNotFoundException', `Secrets Manager can't find the specified secret.`);
     return secret;
@@ -94,7 +109,8 @@ export function createSecretsManager(world: World): Facade {
       CreateSecret: async (input, context) => {
         const resource = `arn:aws:secretsmanager:${context.region}:${world.account}:secret:${input.Name}-??????`;
         const { SecretString: _string, SecretBinary: _binary, ...shown } = input;
-        await authorize(context, { operation: 'CreateSecret', resource, input: shown });
+        const also = keyOf(context.region, input.KmsKeyId, resource, 'GenerateDataKey', 'Decrypt');
+        await authorize(context, { operation: 'CreateSecret', resource, input: shown, also });
         const details = { description: input.Description, kmsKeyId: input.KmsKeyId };
         const secret = add(context.region, input.Name, details, suffix());
         const hasValue = input.SecretString !== undefined || input.SecretBinary !== undefined;

@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { AwsError, type CallContext, type Facade, type World } from '../facade.ts';
+import { AwsError, type CallContext, type ConditionValues, type Facade, type World } from '../facade.ts';
+import { readPolicy } from '../iam/policy.ts';
 import { authorizer } from '../runtime/api.ts';
+import { keyUse } from '../runtime/key-use.ts';
 import { isTrue, onlyKnown } from '../runtime/properties.ts';
 
 interface Message {
@@ -23,26 +25,67 @@ interface Queue {
   readonly retentionSeconds: number;
   readonly waitSeconds: number;
   readonly maxBytes: number;
+  /** The KMS key that its messages would be encrypted with. */
+  readonly key: string | undefined;
+  /** The document of its AWS::SQS::QueuePolicy. */
+  policy?: unknown;
   messages: Message[];
 }
 
 const POLL_MS = 50;
 
+/** What a caller does with the key of an encrypted queue. A sender decrypts too: SQS checks the key that it was given. */
+const KEY_USES: Readonly<Record<string, readonly string[]>> = {
+  SendMessage: ['GenerateDataKey', 'Decrypt'],
+  ReceiveMessage: ['Decrypt'],
+};
+
+export interface SqsFacade extends Facade {
+  /** Puts a message into a queue for another service, which acts as itself and not as a role. */
+  sendFromService(queueArn: string, body: string, from: { servicePrincipal: string; sourceArn: string }): Promise<void>;
+}
+
 /** SQS, as far as dead-letter queues need it: standard queues in memory. */
-export function createSqs(world: World): Facade {
+export function createSqs(world: World): SqsFacade {
   const authorize = authorizer(world, 'sqs');
   const queues = new Map<string, Queue>();
   let closed = false;
 
   const queueOf = (context: CallContext, input: { QueueUrl?: string }): Queue | undefined =>
     queues.get(`${context.region} ${input.QueueUrl?.split('/').at(-1)}`);
-  const checked = async (operation: string, input: any, context: CallContext): Promise<Queue> => {
+  const checked = async (
+    operation: string,
+    input: any,
+    context: CallContext,
+    conditions?: ConditionValues,
+  ): Promise<Queue> => {
     const queue = queueOf(context, input);
     const { MessageBody: _, ...shown } = input;
-    await authorize(context, { operation, resource: queue?.arn ?? '*', input: shown });
+    const uses = KEY_USES[operation];
+    const key = uses && queue?.key;
+    const also = key ? keyUse(world, { service: 'sqs', region: context.region, key }, ...uses) : [];
+    await authorize(context, { operation, resource: queue?.arn ?? '*', input: shown, conditions, also });
     if (queue === undefined)
       throw new AwsError('QueueDoesNotExist', `The specified queue does not exist: ${input.QueueUrl}.`);
     return queue;
+  };
+  const send = async (input: any, context: CallContext, conditions?: ConditionValues) => {
+    const queue = await checked('SendMessage', input, context, conditions);
+    if (Buffer.byteLength(String(input.MessageBody)) > queue.maxBytes)
+      throw new AwsError('InvalidParameterValue', `A message may have ${queue.maxBytes} bytes at most.`);
+    const sentAt = world.now();
+    const delay = Number(input.DelaySeconds ?? queue.delaySeconds);
+    const message: Message = {
+      id: randomUUID(),
+      body: String(input.MessageBody),
+      attributes: input.MessageAttributes,
+      sentAt,
+      visibleAt: sentAt + delay * 1000,
+      receipt: undefined,
+      receives: 0,
+    };
+    queue.messages.push(message);
+    return { MessageId: message.id, MD5OfMessageBody: md5(message.body) };
   };
   const visible = (queue: Queue): Message[] => {
     const now = world.now();
@@ -52,28 +95,22 @@ export function createSqs(world: World): Facade {
 
   return {
     service: 'sqs',
+    accessOf: (arn) => {
+      const queue = [...queues.values()].find((candidate) => candidate.arn === arn);
+      return queue && { policy: queue.policy };
+    },
     close: async () => {
       closed = true;
     },
+    sendFromService: async (queueArn, body, { servicePrincipal, sourceArn }) => {
+      const [, , , region = '', account, name] = queueArn.split(':');
+      const principal = { arn: servicePrincipal, service: servicePrincipal };
+      const conditions = { 'aws:SourceArn': sourceArn, 'aws:SourceAccount': world.account };
+      const input = { QueueUrl: `${world.endpoint}/${account}/${name}`, MessageBody: body };
+      await send(input, { region, principal, requestId: randomUUID() }, conditions);
+    },
     operations: {
-      SendMessage: async (input, context) => {
-        const queue = await checked('SendMessage', input, context);
-        if (Buffer.byteLength(String(input.MessageBody)) > queue.maxBytes)
-          throw new AwsError('InvalidParameterValue', `A message may have ${queue.maxBytes} bytes at most.`);
-        const sentAt = world.now();
-        const delay = Number(input.DelaySeconds ?? queue.delaySeconds);
-        const message: Message = {
-          id: randomUUID(),
-          body: String(input.MessageBody),
-          attributes: input.MessageAttributes,
-          sentAt,
-          visibleAt: sentAt + delay * 1000,
-          receipt: undefined,
-          receives: 0,
-        };
-        queue.messages.push(message);
-        return { MessageId: message.id, MD5OfMessageBody: md5(message.body) };
-      },
+      SendMessage: (input, context) => send(input, context),
       ReceiveMessage: async (input, context) => {
         const queue = await checked('ReceiveMessage', input, context);
         const until = world.now() + Number(input.WaitTimeSeconds ?? queue.waitSeconds) * 1000;
@@ -136,16 +173,22 @@ export function createSqs(world: World): Facade {
           retentionSeconds: Number(properties.MessageRetentionPeriod ?? 345_600),
           waitSeconds: Number(properties.ReceiveMessageWaitTimeSeconds ?? 0),
           maxBytes: Number(properties.MaximumMessageSize ?? 1_048_576),
+          key: properties.KmsMasterKeyId,
           messages: [],
         };
         queues.set(`${context.region} ${name}`, queue);
         return { ref: queue.url, attributes: { Arn: queue.arn, QueueName: name, QueueUrl: queue.url } };
       },
-      // Resource policies are not evaluated: every caller in this cloud is of the queue's own account.
-      'AWS::SQS::QueuePolicy': (_properties, context) => ({
-        ref: context.generatedName,
-        attributes: { Id: context.generatedName },
-      }),
+      'AWS::SQS::QueuePolicy': (properties, context) => {
+        onlyKnown('AWS::SQS::QueuePolicy', context, properties, ['PolicyDocument', 'Queues']);
+        readPolicy(context.logicalId, properties.PolicyDocument, 'resource');
+        for (const url of properties.Queues as string[]) {
+          const queue = queues.get(`${context.region} ${url.split('/').at(-1)}`);
+          if (queue === undefined) throw new Error(`there is no queue ${url}`);
+          queue.policy = properties.PolicyDocument;
+        }
+        return { ref: context.generatedName, attributes: { Id: context.generatedName } };
+      },
     },
   };
 }

@@ -83,9 +83,10 @@ export function createSsm(world: World): Facade & {
         return { Parameter: parameter };
       },
       GetParameters: async (input: { Names: string[] }, context) => {
-        // One call has many resources, but is one call: its first name stands for all.
-        const resource = arn(context.region, input.Names[0] ?? '*');
-        await authorize(context, { operation: 'GetParameters', resource, input });
+        // One call has many resources: its first name stands for it, and each is asked for.
+        const [resource = '*', ...others] = input.Names.map((name) => arn(context.region, name));
+        const also = others.map((other) => ({ action: 'ssm:GetParameters', resource: other }));
+        await authorize(context, { operation: 'GetParameters', resource, input, also });
         const found = input.Names.map((name) => [name, read(name, context.region)] as const);
         return {
           Parameters: found.flatMap(([, parameter]) => (parameter ? [parameter] : [])),

@@ -1,12 +1,16 @@
-import { checkInput, checkName, machineArnOf, nextPage, pageSize, requireArn } from '../asl/api-checks.ts';
-import { payloadLimit } from '../asl/errors.ts';
+import { checkInput, checkName, nextPage, pageSize, requireArn } from '../asl/api-checks.ts';
+import type { ChildStart } from '../asl/children.ts';
+import { payloadLimit, StatesError } from '../asl/errors.ts';
 import { logEvent, withoutData } from '../asl/event-log.ts';
+import { describeExecution, isRedriven, requireRedrivable, statusOf, summaryOf } from '../asl/execution-views.ts';
 import { type Execution, executionArn, startExecution } from '../asl/executions.ts';
 import type { HistoryEvent } from '../asl/history.ts';
+import { assertTrusted, checkRole, traceExecution } from '../asl/role-checks.ts';
 import { type Registered, register } from '../asl/state-machines.ts';
 import { createTokens, TokenError } from '../asl/tokens.ts';
 import type { Json } from '../asl/types.ts';
 import { AwsError, type CallContext, type Facade, type Operation, type World } from '../facade.ts';
+import { assumedRoleArn } from '../identity.ts';
 import { authorizer } from '../runtime/api.ts';
 
 export type EventListener = (executionArn: string, machineName: string, event: HistoryEvent) => void;
@@ -46,6 +50,28 @@ export function createStates(world: World): States {
     }
   };
 
+  const begin = (
+    options: Pick<Parameters<typeof startExecution>[0], 'machine' | 'name' | 'input' | 'startedBy' | 'mapRunArn'>,
+  ): Execution => {
+    const execution = startExecution({ ...options, world, tokens, onEvent, startChild });
+    executions.set(execution.arn, execution);
+    return execution;
+  };
+
+  /** A child of a distributed Map: started by its machine's role, which must be allowed to. */
+  const startChild = (parent: Execution, { block, input, label, mapRunArn }: ChildStart): Execution => {
+    const { machine, name } = parent;
+    const { roleArn, region } = machine;
+    const startedBy = { arn: assumedRoleArn(roleArn, name), roleArn, region };
+    const refused = world.refusal(
+      { service: 'states', region, principal: startedBy },
+      { action: 'states:StartExecution', resource: machine.arn },
+    );
+    if (refused) throw new StatesError('States.Permissions', refused.message);
+    const child = { ...machine, arn: `${machine.arn}/${label}`, name: `${machine.name}/${label}`, definition: block };
+    return begin({ machine: child, name: undefined, input: JSON.stringify(input), startedBy, mapRunArn });
+  };
+
   /** An operation on a state machine or an execution, authorised for its ARN. */
   const on =
     (
@@ -83,27 +109,36 @@ export function createStates(world: World): States {
       if (earlier && earlier.outcome === undefined && earlier.input === text) return started(earlier);
       if (earlier) throw new AwsError('ExecutionAlreadyExists', `Execution Already Exists: '${earlier.arn}'`);
     }
-    const execution = startExecution({
-      world,
-      machine,
-      tokens,
-      name,
-      input: text,
-      startedBy: context.principal,
-      onEvent,
-    });
-    executions.set(execution.arn, execution);
-    return started(execution);
+    assertTrusted(world, machine);
+    traceExecution(world, machine);
+    return started(begin({ machine, name, input: text, startedBy: context.principal }));
   };
 
-  const listExecutions = (input: any) => {
-    const machine = findMachine(input.stateMachineArn);
+  const listExecutions = ({ stateMachineArn, mapRunArn, statusFilter, redriveFilter, ...page }: any) => {
+    const machine = mapRunArn === undefined ? findMachine(stateMachineArn) : undefined;
     const matching = [...executions.values()]
-      .filter((execution) => execution.machine.arn === machine.arn)
-      .filter((execution) => input.statusFilter === undefined || statusOf(execution) === input.statusFilter)
+      .filter((execution) => (machine ? execution.machine.arn === machine.arn : execution.mapRunArn === mapRunArn))
+      .filter((execution) => statusFilter === undefined || statusOf(execution) === statusFilter)
+      .filter((execution) => redriveFilter === undefined || isRedriven(execution) === (redriveFilter === 'REDRIVEN'))
       .reverse();
-    const { items, token } = nextPage(matching, input.nextToken, pageSize(input.maxResults, 100));
-    return { executions: items.map(summary), ...(token && { nextToken: token }) };
+    const { items, token } = nextPage(matching, page.nextToken, pageSize(page.maxResults, 100));
+    return { executions: items.map(summaryOf), ...(token && { nextToken: token }) };
+  };
+
+  /** By execution and client token: when that was redriven. */
+  const redrives = new Map<string, number>();
+
+  const redrive = ({ executionArn: arn, clientToken }: any) => {
+    const execution = findExecution(arn);
+    const key = `${arn} ${clientToken}`;
+    const earlier = clientToken === undefined ? undefined : redrives.get(key);
+    if (earlier !== undefined) return { redriveDate: new Date(earlier) };
+    requireRedrivable(execution, world.now());
+    assertTrusted(world, execution.machine);
+    execution.redrive();
+    const redriven = execution.redriven ?? world.now();
+    redrives.set(key, redriven);
+    return { redriveDate: new Date(redriven) };
   };
 
   const history = (input: any) => {
@@ -126,8 +161,16 @@ export function createStates(world: World): States {
     operations: {
       StartExecution: on('StartExecution', 'stateMachine', start),
       StopExecution: on('StopExecution', 'execution', stop),
-      DescribeExecution: on('DescribeExecution', 'execution', (input) => describe(findExecution(input.executionArn))),
-      ListExecutions: on('ListExecutions', 'stateMachine', listExecutions),
+      RedriveExecution: on('RedriveExecution', 'execution', redrive),
+      DescribeExecution: on('DescribeExecution', 'execution', ({ executionArn: arn }) =>
+        describeExecution(findExecution(arn), world.now()),
+      ),
+      ListExecutions: async (input, context) => {
+        const { mapRunArn } = input;
+        if (mapRunArn === undefined) return on('ListExecutions', 'stateMachine', listExecutions)(input, context);
+        await authorize(context, { operation: 'ListExecutions', resource: mapRunArn, input });
+        return listExecutions(input);
+      },
       GetExecutionHistory: on('GetExecutionHistory', 'execution', history),
       DescribeStateMachine: on('DescribeStateMachine', 'stateMachine', (input) => {
         const machine = findMachine(input.stateMachineArn);
@@ -166,6 +209,7 @@ export function createStates(world: World): States {
       'AWS::StepFunctions::StateMachine': (properties, context) => {
         const machine = register(properties, context, world.account, world.now());
         if (machines.has(machine.arn)) throw new Error(`There is a state machine ${machine.arn} already`);
+        checkRole(world, machine);
         machines.set(machine.arn, machine);
         return { ref: machine.arn, attributes: { Arn: machine.arn, Name: machine.name } };
       },
@@ -191,37 +235,6 @@ export function createStates(world: World): States {
 const withoutBodies = ({ input: _input, output: _output, ...parameters }: Record<string, unknown>) => parameters;
 
 const started = ({ arn, started }: Execution) => ({ executionArn: arn, startDate: new Date(started) });
-
-const statusOf = ({ outcome }: Execution) => outcome?.status ?? 'RUNNING';
-
-const summary = (execution: Execution) => ({
-  executionArn: execution.arn,
-  stateMachineArn: machineArnOf(execution.arn),
-  name: execution.name,
-  status: statusOf(execution),
-  startDate: new Date(execution.started),
-  ...(execution.stopped !== undefined && { stopDate: new Date(execution.stopped) }),
-  redriveCount: 0,
-});
-
-function describe(execution: Execution): Record<string, unknown> {
-  const { outcome } = execution;
-  // As on AWS, only a failure and a stop have error and cause: TIMED_OUT says it all.
-  const explained = outcome?.status === 'FAILED' || outcome?.status === 'ABORTED';
-  return {
-    ...summary(execution),
-    input: execution.input,
-    inputDetails: { included: true },
-    ...(outcome?.status === 'SUCCEEDED' && {
-      output: JSON.stringify(outcome.output),
-      outputDetails: { included: true },
-    }),
-    ...(explained && outcome.error !== undefined && { error: outcome.error }),
-    ...(explained && outcome.cause !== undefined && { cause: outcome.cause }),
-    redriveStatus: 'NOT_REDRIVABLE',
-    redriveStatusReason: 'This cloud cannot redrive executions.',
-  };
-}
 
 const definitionOf = (machine: Registered) => ({
   stateMachineArn: machine.arn,

@@ -1,4 +1,4 @@
-import type { CallContext, World } from '../facade.ts';
+import type { CallContext, ConditionValues, Permission, World } from '../facade.ts';
 
 /** IAM's prefix of an action where it is not the SigV4 signing name. */
 const IAM_PREFIX: Readonly<Record<string, string>> = { monitoring: 'cloudwatch' };
@@ -9,20 +9,29 @@ export interface Authorisation {
   /** IAM's action where it is not the operation's name: lambda's Invoke is `InvokeFunction`. */
   readonly action?: string;
   readonly input?: Readonly<Record<string, unknown>>;
+  readonly conditions?: ConditionValues;
+  /** What the call takes besides its own action: the use of a key, a role that is passed on. */
+  readonly also?: readonly Permission[];
 }
 
 /** `world.authorize` with what every call of one service has in common. */
 export function authorizer(world: World, service: string) {
-  return (context: CallContext, call: Authorisation): Promise<void> =>
-    world.authorize({
+  return (context: CallContext, call: Authorisation): Promise<void> => {
+    const own: Permission = {
+      action: `${IAM_PREFIX[service] ?? service}:${call.action ?? call.operation}`,
+      resource: call.resource,
+      ...(call.conditions && { conditions: call.conditions }),
+    };
+    return world.authorize({
+      ...own,
       service,
       region: context.region,
       operation: call.operation,
-      action: `${IAM_PREFIX[service] ?? service}:${call.action ?? call.operation}`,
-      resource: call.resource,
       principal: context.principal,
       input: call.input ?? {},
+      ...(call.also && { needs: [own, ...call.also] }),
     });
+  };
 }
 
 /** A timestamp of any wire protocol (Date, epoch seconds, ISO string) in milliseconds since the epoch. */

@@ -67,7 +67,7 @@ async function settle(
   attempts: number,
 ): Promise<void> {
   const { requestId, failed } = result;
-  const credentials = world.credentialsFor(fn.roleArn, fn.name);
+  const credentials = world.credentialsFor(fn.roleArn, fn.name, fn.region);
   if (failed)
     world.note(`lambda ${fn.name}: event ${requestId} failed ${attempts} times: ${result.payload.slice(0, 500)}`);
   if (failed && fn.deadLetterQueue) {

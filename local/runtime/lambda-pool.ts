@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AwsError, type World } from '../facade.ts';
+import { assumedRoleArn } from '../identity.ts';
 import type { LambdaFunction } from './lambda-function.ts';
 import type { FromSandbox, FunctionError, ToSandbox } from './lambda-messages.ts';
 import { type Sandbox, startSandbox } from './processes.ts';
@@ -39,7 +40,8 @@ const SIGNALS: Readonly<Record<number, string>> = {
 
 interface Worker {
   readonly sandbox: Sandbox;
-  readonly stream: string;
+  /** Writes a line to its log stream. */
+  readonly log: (line: string) => void;
   /** The invocation under way, told of messages, lines and the end of the process. */
   current?: {
     onMessage: (message: FromSandbox) => void;
@@ -74,7 +76,8 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
 
   const startWorker = async (): Promise<Worker> => {
     const stream = streamName(world.now());
-    const worker: { -readonly [K in keyof Worker]?: Worker[K] } = { stream };
+    const log = logOf(world, fn, stream);
+    const worker: { -readonly [K in keyof Worker]?: Worker[K] } = { log };
     const sandbox = await startSandbox({
       command: [
         process.execPath,
@@ -85,7 +88,7 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
       environment: sandboxEnvironment(world, fn, stream),
       ipc: true,
       onLine: (line) => {
-        world.log(fn.region, fn.logGroup, stream, line);
+        log(line);
         worker.current?.onLine(line);
       },
     });
@@ -152,10 +155,7 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
     if (outcome === 'timeout') {
       worker.sandbox.kill();
       const errorMessage = `RequestId: ${requestId} Error: Task timed out after ${fn.timeout.toFixed(2)} seconds`;
-      world.log(
-        fn.region,
-        fn.logGroup,
-        worker.stream,
+      worker.log(
         `${new Date(world.now()).toISOString()} ${requestId} Task timed out after ${fn.timeout.toFixed(2)} seconds`,
       );
       return answer(JSON.stringify({ errorType: 'Sandbox.Timedout', errorMessage }), true);
@@ -220,8 +220,22 @@ function nextMessage(
   });
 }
 
+/** Writes to a log stream as the function's role, or nothing at all: without the permission lines are lost in AWS. */
+function logOf(world: World, fn: LambdaFunction, stream: string): (line: string) => void {
+  const principal = { arn: assumedRoleArn(fn.roleArn, fn.name), roleArn: fn.roleArn };
+  const resource = `arn:aws:logs:${fn.region}:${world.account}:log-group:${fn.logGroup}:log-stream:${stream}`;
+  for (const action of ['logs:CreateLogStream', 'logs:PutLogEvents']) {
+    const refused = world.refusal({ service: 'lambda', region: fn.region, principal }, { action, resource });
+    if (!refused) continue;
+    world.note(`lambda ${fn.name}: its log is lost: ${refused.message}`);
+    return () => {};
+  }
+  return (line) => world.log(fn.region, fn.logGroup, stream, line);
+}
+
 function sandboxEnvironment(world: World, fn: LambdaFunction, stream: string): Record<string, string> {
-  const keys = world.credentialsFor(fn.roleArn, fn.name);
+  world.assertTrusted(fn.roleArn, { service: 'lambda.amazonaws.com', region: fn.region, sourceArn: fn.arn });
+  const keys = world.credentialsFor(fn.roleArn, fn.name, fn.region);
   const temporary = join(world.directory, 'lambda', fn.region, fn.name, 'tmp');
   mkdirSync(temporary, { recursive: true });
   return {

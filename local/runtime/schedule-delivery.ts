@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { AwsError, type World } from '../facade.ts';
 import { parseArn } from './api.ts';
 import { callJson, sendSigned, sendToQueue } from './signed-request.ts';
@@ -67,7 +66,7 @@ export async function deliver(
       world.note(
         `schedule ${delivery.scheduleArn} at ${scheduledTime.toISOString()}: ${(error as Error).message}; retried`,
       );
-      await delay(wait, undefined, { signal });
+      await world.clock.sleep(wait, signal);
     }
   }
 }
@@ -79,7 +78,7 @@ async function callTarget(
   executionId: string,
 ): Promise<{ executionArn?: string }> {
   const { service, region } = parseArn(target.Arn);
-  const credentials = world.credentialsFor(target.RoleArn, scheduleArn.split('/').at(-1) ?? 'schedule');
+  const credentials = credentialsOf(world, scheduleArn, target);
   if (service === 'states') {
     const answer = await callJson(world, credentials, {
       service: 'states',
@@ -99,6 +98,22 @@ async function callTarget(
   });
   await response.arrayBuffer();
   return {};
+}
+
+function credentialsOf(world: World, scheduleArn: string, target: ScheduleTarget) {
+  assertTrusted(world, scheduleArn, target);
+  return world.credentialsFor(
+    target.RoleArn,
+    scheduleArn.split('/').at(-1) ?? 'schedule',
+    parseArn(scheduleArn).region,
+  );
+}
+
+/** A role is taken on for a group of schedules. @throws AwsError AccessDenied when it does not trust the scheduler */
+export function assertTrusted(world: World, scheduleArn: string, { RoleArn }: ScheduleTarget): void {
+  const { region } = parseArn(scheduleArn);
+  const sourceArn = scheduleArn.replace(':schedule/', ':schedule-group/').split('/').slice(0, 2).join('/');
+  world.assertTrusted(RoleArn, { service: 'scheduler.amazonaws.com', region, sourceArn });
 }
 
 /** Replaces `<aws.scheduler.…>` in the input. */
@@ -123,7 +138,7 @@ async function bury(
   world.note(`schedule ${scheduleArn} was not delivered to ${target.Arn}: ${error.name}: ${error.message}`);
   const queue = target.DeadLetterConfig?.Arn;
   if (!queue) return;
-  const credentials = world.credentialsFor(target.RoleArn, scheduleArn.split('/').at(-1) ?? 'schedule');
+  const credentials = credentialsOf(world, scheduleArn, target);
   const attributes = {
     ERROR_CODE: error.name,
     ERROR_MESSAGE: error.message,

@@ -16,7 +16,7 @@ export interface SignedRequest {
 }
 
 /** Sends one request by Signature Version 4. Answers of 300 and more become an {@link AwsError}. */
-export async function sendSigned(world: World, credentials: Credentials, request: SignedRequest): Promise<Response> {
+export async function sendSigned(world: Pick<World, 'endpoint'>, credentials: Credentials, request: SignedRequest): Promise<Response> {
   const url = new URL(request.path ?? '/', world.endpoint);
   const method = request.method ?? 'POST';
   const body = request.body ?? '';
@@ -68,10 +68,11 @@ export async function sendToQueue(
   });
 }
 
-function signedHeaders(
+/** The request's headers with a signature by Signature Version 4, and without `host`, which HTTP clients add. */
+export function signedHeaders(
   url: URL,
   method: string,
-  request: SignedRequest,
+  request: Pick<SignedRequest, 'service' | 'region' | 'headers'>,
   body: string | Uint8Array,
   credentials: Credentials,
   now: Date,
@@ -89,7 +90,8 @@ function signedHeaders(
   const names = Object.keys(headers).sort();
   const canonical = [
     method,
-    url.pathname,
+    // Every service but S3 signs the path encoded once more.
+    request.service === 's3' ? url.pathname : url.pathname.split('/').map(encodeURIComponent).join('/'),
     [...url.searchParams]
       .map((pair) => pair.map(encodeURIComponent).join('='))
       .sort()

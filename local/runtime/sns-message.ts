@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AwsError } from '../facade.ts';
+import type { SignatureVersion, SnsSigner } from './sns-signature.ts';
 
 export interface MessageAttribute {
   readonly DataType: string;
@@ -84,8 +85,16 @@ export function passesFilter(policy: FilterPolicy | undefined, message: Publishe
 export const textFor = ({ texts }: PublishedMessage, protocol: string): string =>
   texts[protocol] ?? texts.default ?? '';
 
+/** How messages are signed, and where their links lead. */
+export interface Envelope {
+  readonly signer: SnsSigner;
+  readonly version: SignatureVersion;
+  readonly endpoint: string;
+}
+
 /** The event of a Lambda function that is subscribed. */
-export function lambdaEvent(message: PublishedMessage, subscription: SubscriptionTraits): string {
+export function lambdaEvent(message: PublishedMessage, subscription: SubscriptionTraits, envelope: Envelope): string {
+  const { SigningCertURL, UnsubscribeURL, MessageAttributes, ...rest } = signed(message, subscription, envelope);
   return JSON.stringify({
     Records: [
       {
@@ -93,17 +102,11 @@ export function lambdaEvent(message: PublishedMessage, subscription: Subscriptio
         EventVersion: '1.0',
         EventSubscriptionArn: subscription.arn,
         Sns: {
-          Type: 'Notification',
-          MessageId: message.messageId,
-          TopicArn: message.topicArn,
-          Subject: message.subject ?? null,
-          Message: textFor(message, 'lambda'),
-          Timestamp: message.timestamp.toISOString(),
-          SignatureVersion: '1',
-          Signature: 'EXAMPLE',
-          SigningCertUrl: 'EXAMPLE',
-          UnsubscribeUrl: 'EXAMPLE',
-          MessageAttributes: attributesAsSent(message),
+          Subject: null,
+          ...rest,
+          SigningCertUrl: SigningCertURL,
+          UnsubscribeUrl: UnsubscribeURL,
+          MessageAttributes: MessageAttributes ?? {},
         },
       },
     ],
@@ -111,8 +114,15 @@ export function lambdaEvent(message: PublishedMessage, subscription: Subscriptio
 }
 
 /** The body that an HTTP endpoint or a queue receives. */
-export function notification(message: PublishedMessage, protocol: string): string {
-  return JSON.stringify(
+export const notification = (message: PublishedMessage, subscription: SubscriptionTraits, envelope: Envelope): string =>
+  JSON.stringify(signed(message, subscription, envelope), null, 2);
+
+function signed(
+  message: PublishedMessage,
+  { arn, protocol }: SubscriptionTraits,
+  { signer, version, endpoint }: Envelope,
+): Record<string, unknown> {
+  const sealed = signer.seal(
     {
       Type: 'Notification',
       MessageId: message.messageId,
@@ -120,15 +130,14 @@ export function notification(message: PublishedMessage, protocol: string): strin
       ...(message.subject !== undefined && { Subject: message.subject }),
       Message: textFor(message, protocol),
       Timestamp: message.timestamp.toISOString(),
-      SignatureVersion: '1',
-      Signature: 'EXAMPLE',
-      SigningCertURL: 'EXAMPLE',
-      UnsubscribeURL: 'EXAMPLE',
-      ...(Object.keys(message.attributes).length > 0 && { MessageAttributes: attributesAsSent(message) }),
     },
-    null,
-    2,
+    version,
   );
+  return {
+    ...sealed,
+    UnsubscribeURL: `${endpoint}/?${new URLSearchParams({ Action: 'Unsubscribe', SubscriptionArn: arn })}`,
+    ...(Object.keys(message.attributes).length > 0 && { MessageAttributes: attributesAsSent(message) }),
+  };
 }
 
 const attributesAsSent = ({ attributes }: PublishedMessage) =>

@@ -22,7 +22,7 @@ export async function readSecrets(
     const isSecret = parseArn(valueFrom).service === 'secretsmanager';
     try {
       if (!executionRoleArn) throw new Error('the task definition has no execution role');
-      const credentials = world.credentialsFor(executionRoleArn, taskId);
+      const credentials = world.credentialsFor(executionRoleArn, taskId, region);
       values[name] = isSecret
         ? await readSecret(world, credentials, valueFrom)
         : await readParameter(world, credentials, region, valueFrom);

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { World } from '../facade.ts';
 import { type ContainerImage, startContainer } from './container.ts';
+import { checkExecutionRole, checkTrust } from './execution-role.ts';
 import { killInside, type Sandbox } from './processes.ts';
 import type { RunTaskInput } from './run-task-input.ts';
 import type { ContainerDefinition, TaskDefinition } from './task-definition.ts';
@@ -14,7 +15,7 @@ export interface TaskOptions {
   /** Folders put first on a container's PATH, in place of what its image would hold. */
   readonly containerPath?: (image: ContainerImage) => readonly string[] | Promise<readonly string[]>;
   /** The path below the endpoint at which a task asks for its role's credentials (see identity.ts). */
-  readonly containerCredentialsPath?: (roleArn: string, sessionName: string) => string;
+  readonly containerCredentialsPath?: (roleArn: string, sessionName: string, region: string) => string;
   /** Leaves a task's folder in place after it stopped. @default false */
   readonly keepStorage?: boolean;
 }
@@ -118,11 +119,13 @@ export function startTask(
   };
 
   const start = async (container: Container): Promise<void> => {
+    const executionRole = input.overrides.executionRoleArn ?? definition.executionRoleArn;
+    checkExecutionRole(world, region, container.definition, executionRole, id, streamOf(container.definition));
     const image = options.imageFor(container.definition.image);
     if (!image) {
       throw new Error(`CannotPullContainerError: ${container.definition.image}: not found among the assembly's images`);
     }
-    const secrets = await readSecrets(world, region, container.definition, definition.executionRoleArn, id);
+    const secrets = await readSecrets(world, region, container.definition, executionRole, id);
     const path = (await options.containerPath?.(image)) ?? [];
     if (stopCode) return;
     container.sandbox = await startContainer({
@@ -156,9 +159,9 @@ export function startTask(
       AWS_EXECUTION_ENV: 'AWS_ECS_FARGATE',
     };
     if (!role) return base;
-    const credentialsPath = options.containerCredentialsPath?.(role, id);
+    const credentialsPath = options.containerCredentialsPath?.(role, id, region);
     if (credentialsPath) return { ...base, AWS_CONTAINER_CREDENTIALS_FULL_URI: world.endpoint + credentialsPath };
-    const keys = world.credentialsFor(role, id);
+    const keys = world.credentialsFor(role, id, region);
     return {
       ...base,
       AWS_ACCESS_KEY_ID: keys.accessKeyId,
@@ -167,22 +170,22 @@ export function startTask(
     };
   };
 
-  const write = ({ definition: { logConfiguration, name } }: Container, line: string): void => {
+  const streamOf = ({ logConfiguration, name }: ContainerDefinition): string =>
+    `${logConfiguration?.options['awslogs-stream-prefix']}/${name}/${id}`;
+
+  const write = ({ definition: container }: Container, line: string): void => {
     output.push(line);
     if (output.length > OUTPUT_LINES) output.shift();
-    const log = logConfiguration?.options;
+    const log = container.logConfiguration?.options;
     if (!log) return;
-    world.log(
-      log['awslogs-region'] ?? region,
-      log['awslogs-group'] ?? '',
-      `${log['awslogs-stream-prefix']}/${name}/${id}`,
-      line,
-    );
+    world.log(log['awslogs-region'] ?? region, log['awslogs-group'] ?? '', streamOf(container), line);
   };
 
   const run = async (): Promise<void> => {
     try {
       makeFolder(world.directory, directory);
+      const { taskRoleArn = definition.taskRoleArn, executionRoleArn = definition.executionRoleArn } = input.overrides;
+      for (const role of [executionRoleArn, taskRoleArn]) if (role) checkTrust(world, arn, role);
       at('pullStartedAt');
       enter('PENDING');
       for (const container of containers) await start(container);

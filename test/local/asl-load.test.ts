@@ -16,8 +16,32 @@ const task = (fields: Record<string, unknown>): States => ({
   'Do it': { Type: 'Task', Resource: lambda, Arguments: { FunctionName: 'f' }, End: true, ...fields },
 });
 const pass = { Type: 'Pass', End: true };
+const reader = { Resource: 'arn:aws:states:::s3:getObject', Arguments: { Bucket: 'b', Key: 'k' } };
+const distributed = (fields: Record<string, unknown>): States => ({
+  A: {
+    Type: 'Map',
+    End: true,
+    ItemProcessor: {
+      ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+      StartAt: 'B',
+      States: { B: pass },
+    },
+    ...fields,
+  },
+});
 
 describe('what is accepted', () => {
+  it('takes a distributed Map', () => {
+    const fields = {
+      ItemReader: { ...reader, ReaderConfig: { InputType: 'JSONL', MaxItems: 5 } },
+      ItemBatcher: { MaxItemsPerBatch: 2, BatchInput: '{% $states.input %}' },
+      ToleratedFailureCount: '{% 2 %}',
+      ToleratedFailurePercentage: 12.5,
+      Label: 'each',
+    };
+    expect(problems(distributed(fields))).toEqual([]);
+  });
+
   it('takes a machine with every type of state', () => {
     const states: States = {
       Task: {
@@ -159,7 +183,7 @@ describe('what is refused, each with its place', () => {
       /Condition: must be a JSONata/,
     ],
     [
-      'a distributed Map',
+      'a distributed Map that does not say of which type its executions are',
       {
         A: {
           Type: 'Map',
@@ -167,13 +191,28 @@ describe('what is refused, each with its place', () => {
           ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED' }, StartAt: 'B', States: { B: pass } },
         },
       },
-      /only \{"Mode": "INLINE"\}/,
+      /ProcessorConfig: ExecutionType is missing/,
     ],
     [
-      'a Map that tolerates',
+      'an inline Map that tolerates',
       { A: { Type: 'Map', End: true, ToleratedFailureCount: 1, ItemProcessor: { StartAt: 'B', States: { B: pass } } } },
-      /ToleratedFailureCount: belongs to distributed/,
+      /ToleratedFailureCount: belongs to a DISTRIBUTED ItemProcessor/,
     ],
+    ['a Map that reads and has items', distributed({ ItemReader: reader, Items: [1] }), /Items: cannot stand beside/],
+    [
+      'a reader of CSV',
+      distributed({ ItemReader: { ...reader, ReaderConfig: { InputType: 'CSV' } } }),
+      /not supported/,
+    ],
+    [
+      'a reader of nothing known',
+      distributed({ ItemReader: { ...reader, Resource: 'arn:x' } }),
+      /Resource: must be one/,
+    ],
+    ['a batcher without a limit', distributed({ ItemBatcher: { BatchInput: 1 } }), /must have MaxItemsPerBatch/],
+    ['a share above 100', distributed({ ToleratedFailurePercentage: 101 }), /from 0 to 100/],
+    ['a label with a colon', distributed({ Label: 'a:b' }), /Label: must be/],
+    ['a writer of results', distributed({ ResultWriter: {} }), /ResultWriter: is not supported/],
     [
       'the same name twice',
       { A: { Type: 'Parallel', End: true, Branches: [{ StartAt: 'A', States: { A: pass } }] } },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { matches, StatesError } from '../../local/asl/errors.ts';
+import { heartbeatLapse, matches, StatesError } from '../../local/asl/errors.ts';
 import type { Integrate } from '../../local/asl/frame.ts';
 import { delayBeforeRetry } from '../../local/asl/retry.ts';
 import type { Retrier } from '../../local/asl/types.ts';
@@ -38,7 +38,6 @@ describe('which errors a name means', () => {
     ['States.ALL', 'Custom', true],
     ['States.ALL', undefined, true],
     ['States.ALL', 'States.Timeout', true],
-    ['States.ALL', 'States.HeartbeatTimeout', true],
     ['States.ALL', 'States.QueryEvaluationError', true],
     ['States.ALL', 'States.DataLimitExceeded', false],
     ['States.ALL', 'States.Runtime', false],
@@ -47,14 +46,22 @@ describe('which errors a name means', () => {
     ['States.TaskFailed', 'Custom', true],
     ['States.TaskFailed', 'States.TaskFailed', true],
     ['States.TaskFailed', 'States.Timeout', false],
-    ['States.TaskFailed', 'States.HeartbeatTimeout', false],
     ['States.TaskFailed', 'States.Runtime', false],
     ['States.TaskFailed', 'States.DataLimitExceeded', false],
-    ['States.Timeout', 'States.HeartbeatTimeout', true],
     ['States.HeartbeatTimeout', 'States.Timeout', false],
   ];
   it.each(cases)('%s, of %s: %s', (name, error, expected) => {
     expect(matches([name], new StatesError(error))).toBe(expected);
+  });
+
+  it.each([
+    ['States.Timeout', true],
+    ['States.HeartbeatTimeout', true],
+    ['States.ALL', true],
+    ['States.TaskFailed', false],
+    ['Custom', false],
+  ])("%s, of the heartbeat's lapse: %s", (name, expected) => {
+    expect(matches([name], heartbeatLapse())).toBe(expected);
   });
 });
 

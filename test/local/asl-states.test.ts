@@ -273,9 +273,12 @@ describe('timeouts', () => {
     },
   });
 
-  it('silence fails with States.HeartbeatTimeout', async () => {
+  it('silence fails with States.Timeout, which States.HeartbeatTimeout catches', async () => {
     const ran = await run(waiting(), {}, never, { clock });
-    expect(ran).toMatchObject({ status: 'FAILED', error: 'States.HeartbeatTimeout' });
+    expect(ran).toMatchObject({ status: 'FAILED', error: 'States.Timeout' });
+    const Catch = [{ ErrorEquals: ['States.HeartbeatTimeout'], Next: 'Silent' }];
+    const states = { Ask: { ...waiting({ Catch }).Ask }, Silent: { Type: 'Pass', End: true } };
+    expect(await run(states, {}, never, { clock })).toMatchObject({ output: { Error: 'States.Timeout', Cause: null } });
     expect(ran.types).toContain('TaskTimedOut');
     expect(ran.events[2]?.taskScheduledEventDetails).toMatchObject({ heartbeatInSeconds: 2, timeoutInSeconds: 100 });
   });
@@ -301,7 +304,7 @@ describe('timeouts', () => {
       call.heartbeat();
       return never();
     };
-    expect(await run(waiting(), {}, beatOnce, { clock })).toMatchObject({ error: 'States.HeartbeatTimeout' });
+    expect(await run(waiting(), {}, beatOnce, { clock })).toMatchObject({ error: 'States.Timeout' });
   });
 
   it('heartbeats do not extend TimeoutSeconds', async () => {

@@ -38,6 +38,7 @@ async function define(family: string, container: object, rest: object = {}): Pro
       NetworkMode: 'awsvpc',
       RequiresCompatibilities: ['FARGATE'],
       TaskRoleArn: role('worker'),
+      ExecutionRoleArn: role('execution'),
       ContainerDefinitions: [
         {
           Name: 'main',

@@ -186,7 +186,7 @@ describe('every call', () => {
     remove();
     await expect(asRole.send(get)).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
     const resource = `arn:aws:secretsmanager:${region}:111122223333:secret:one`;
-    expect(host.ledger.usage().filter((usage) => usage.resource === resource)).toEqual([
+    expect(host.ledger.usage().filter((usage) => usage.resource === resource)).toMatchObject([
       { principal: role, action: 'secretsmanager:GetSecretValue', resource, count: 2 },
       { principal: 'arn:aws:iam::111122223333:root', action: 'secretsmanager:GetSecretValue', resource, count: 1 },
     ]);

@@ -7,6 +7,8 @@ import { createCloudWatch } from '../../local/facades/cloudwatch.ts';
 import { createLambda, type LambdaFacade } from '../../local/facades/lambda.ts';
 import { createLogs, type LogsFacade } from '../../local/facades/logs.ts';
 import { type Host, startHost } from '../../local/host.ts';
+import { createAuthority } from '../../local/iam/authority.ts';
+import { readPolicy } from '../../local/iam/policy.ts';
 import { sendSigned } from '../../local/runtime/signed-request.ts';
 
 const region = 'eu-central-1';
@@ -60,6 +62,15 @@ const permit = (name: string, SourceArn: string) =>
     { Action: 'lambda:InvokeFunction', FunctionName: name, Principal: 'sns.amazonaws.com', SourceArn },
     about,
   );
+
+const trust = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Principal: { Service: 'lambda.amazonaws.com' }, Action: 'sts:AssumeRole' }],
+};
+const logging = {
+  Version: '2012-10-17',
+  Statement: [{ Effect: 'Allow', Action: 'logs:*', Resource: '*' }],
+};
 
 const lines = (name: string) => logs.lines(region, `/aws/lambda/${name}`).map(({ message }) => message);
 
@@ -259,17 +270,16 @@ describe('Invoke', () => {
   });
 
   it('takes events of services that a permission names', async () => {
+    const roles = { policiesOf: () => [{ statements: readPolicy('logs', logging, 'identity') }], trustOf: () => trust };
+    host.enforce(createAuthority('111122223333', roles, host.facades));
     make('told', 'exports.handler = async (event) => { console.log("told", event.text); };');
     const topic = `arn:aws:sns:${region}:111122223333:news`;
     const from = { servicePrincipal: 'sns.amazonaws.com', sourceArn: topic };
     const arn = `arn:aws:lambda:${region}:111122223333:function:told`;
-    await expect(lambda.invokeFromService(arn, '{"text":"x"}', from)).rejects.toMatchObject({
-      code: 'AccessDeniedException',
-    });
+    const refused = { code: 'AccessDeniedException', message: expect.stringContaining('resource-based policy') };
+    await expect(lambda.invokeFromService(arn, '{"text":"x"}', from)).rejects.toMatchObject(refused);
     permit('told', `${topic}-other`);
-    await expect(lambda.invokeFromService(arn, '{"text":"x"}', from)).rejects.toMatchObject({
-      code: 'AccessDeniedException',
-    });
+    await expect(lambda.invokeFromService(arn, '{"text":"x"}', from)).rejects.toMatchObject(refused);
     permit('told', topic);
     await lambda.invokeFromService(arn, '{"text":"x"}', from);
     await expect.poll(() => lines('told').join(), { timeout: 5000 }).toMatch(/told x/);

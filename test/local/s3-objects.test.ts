@@ -403,9 +403,9 @@ describe('authorisation', () => {
   });
 
   test('what is not there to be called is named', async () => {
-    const answer = await fetch(`${server.endpoint}/${Bucket}/k?tagging`);
+    const answer = await fetch(`${server.endpoint}/${Bucket}/k?torrent`);
     expect(answer.status).toBe(501);
-    expect(await answer.text()).toContain('tagging');
+    expect(await answer.text()).toContain('torrent');
   });
 });
 

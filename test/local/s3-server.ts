@@ -5,8 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { type CloudClock, createCloudClock } from '../../local/clock.ts';
 import type { ApiCall, Interceptor, MadeResource, World } from '../../local/facade.ts';
 import { createS3, type S3 } from '../../local/facades/s3.ts';
+import { createOutages, type Outages } from '../../local/outages.ts';
 
 /** The S3 facade alone behind an HTTP server, for tests: every caller is the administrator of the region it signs for. */
 export interface S3Server {
@@ -17,8 +19,10 @@ export interface S3Server {
   readonly notes: string[];
   /** Runs in place of the cloud's interceptors. */
   intercept: Interceptor | undefined;
-  /** Added to the clock, in milliseconds. */
+  /** Added to the clock, in milliseconds, for what looks at the time but waits for no timer. */
   elapsed: number;
+  readonly clock: CloudClock;
+  readonly outages: Outages;
   client(options?: Partial<S3ClientConfig>): S3Client;
   bucket(name: string, properties?: object, region?: string): MadeResource;
   /** Stops the server; the directory stays for another one. */
@@ -28,6 +32,8 @@ export interface S3Server {
 
 export async function startS3(directory = mkdtempSync(join(tmpdir(), 's3-'))): Promise<S3Server> {
   const clients: S3Client[] = [];
+  const clock = createCloudClock();
+  const outages = createOutages();
   const world: World = {
     account: '111122223333',
     regions: ['eu-central-1', 'eu-west-1'],
@@ -35,12 +41,16 @@ export async function startS3(directory = mkdtempSync(join(tmpdir(), 's3-'))): P
       return server.endpoint;
     },
     directory,
-    now: () => Date.now() + server.elapsed,
+    now: () => clock.now() + server.elapsed,
+    clock,
+    outages,
     credentialsFor: () => ({ accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret', sessionToken: 'token' }),
     async authorize(call) {
       server.calls.push(call);
       await server.intercept?.(call);
     },
+    refusal: () => undefined,
+    assertTrusted() {},
     log() {},
     note: (message) => void server.notes.push(message),
   };
@@ -61,6 +71,8 @@ export async function startS3(directory = mkdtempSync(join(tmpdir(), 's3-'))): P
     notes: [],
     intercept: undefined,
     elapsed: 0,
+    clock,
+    outages,
     client(options) {
       const client = new S3Client({
         endpoint,
@@ -81,6 +93,8 @@ export async function startS3(directory = mkdtempSync(join(tmpdir(), 's3-'))): P
     },
     async stop() {
       for (const client of clients) client.destroy();
+      clock.stop();
+      await facade.close();
       listener.closeAllConnections();
       await new Promise((resolve) => listener.close(resolve));
     },

@@ -260,6 +260,22 @@ describe('ecs:runTask', () => {
     await expect.poll(status, { timeout: 15_000 }).toBe('STOPPED');
   });
 
+  it('.sync stops the task when its own time is over', async () => {
+    const stops: ApiCall[] = [];
+    const remove = host.intercept((call) => void (call.operation === 'StopTask' && stops.push(call)));
+    const definition = await define('setTimeout(() => {}, 60000)');
+    const execution = await finish(task(sync, parameters(definition), { TimeoutSeconds: 2 }));
+    expect(execution.outcome).toEqual({ status: 'FAILED', error: 'States.Timeout' });
+    await expect.poll(() => stops.length).toBe(1);
+    remove();
+    const [{ task: stopped, reason }] = stops.map(({ input }) => input) as [{ task: string; reason: string }];
+    expect(reason).toBe(
+      `The Task state in AWS Step Functions execution [${execution.arn}] which was managing this resource was aborted`,
+    );
+    const status = () => ecs.tasks().find(({ taskArn }) => taskArn === stopped)?.lastStatus;
+    await expect.poll(status, { timeout: 15_000 }).toBe('STOPPED');
+  });
+
   const passToken = {
     Overrides: {
       ContainerOverrides: [
@@ -279,7 +295,7 @@ describe('ecs:runTask', () => {
   it('.waitForTaskToken ends by its heartbeat where the container dies in silence', async () => {
     const more = { HeartbeatSeconds: 1, TimeoutSeconds: 30 };
     const execution = await finish(task(token, parameters(await define('process.exit(1)'), passToken), more));
-    expect(execution.outcome).toMatchObject({ status: 'FAILED', error: 'States.HeartbeatTimeout' });
+    expect(execution.outcome).toMatchObject({ status: 'FAILED', error: 'States.Timeout' });
   });
 
   it.each([
@@ -354,6 +370,18 @@ describe('states:startExecution', () => {
     const { outcome } = await finish(await nested('.sync:2', { No: { Type: 'Fail', Error: 'Inner', Cause: 'deep' } }));
     expect(outcome).toMatchObject({ status: 'FAILED', error: 'States.TaskFailed' });
     expect(JSON.parse(outcome?.cause ?? '')).toMatchObject({ Status: 'FAILED', Error: 'Inner', Cause: 'deep' });
+  });
+
+  it('.sync stops the child when its own time is over', async () => {
+    const endless = await nested('.sync', { Wait: { Type: 'Wait', Seconds: 600, End: true } });
+    const { outcome, events } = await finish({ Do: { ...endless.Do, TimeoutSeconds: 1 } });
+    expect(outcome).toEqual({ status: 'FAILED', error: 'States.Timeout' });
+    const submitted = events.find(({ type }) => type === 'TaskSubmitted')?.taskSubmittedEventDetails;
+    const { ExecutionArn } = JSON.parse(String(submitted?.output));
+    expect((await states.ended(ExecutionArn)).outcome).toMatchObject({
+      status: 'ABORTED',
+      cause: expect.stringContaining('which was managing this resource was aborted'),
+    });
   });
 
   it('names the errors of the API', async () => {

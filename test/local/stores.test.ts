@@ -174,6 +174,10 @@ describe('Parameter Store', () => {
 });
 
 describe('KMS', () => {
+  const keyPolicy = {
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: { AWS: '111122223333' }, Action: 'kms:*', Resource: '*' }],
+  };
   const encrypt = (KeyId: string, EncryptionContext?: object, where = region) =>
     call('kms', 'Encrypt', { KeyId, Plaintext: Buffer.from('secret').toString('base64'), EncryptionContext }, where);
   const decrypt = async (blob: Buffer, EncryptionContext?: object, where = region): Promise<string> => {
@@ -182,7 +186,7 @@ describe('KMS', () => {
   };
 
   it('encrypts under the key and the encryption context', async () => {
-    const { ref, attributes } = await make('AWS::KMS::Key', { KeyPolicy: {}, EnableKeyRotation: true });
+    const { ref, attributes } = await make('AWS::KMS::Key', { EnableKeyRotation: true });
     await make('AWS::KMS::Alias', { AliasName: 'alias/own', TargetKeyId: attributes?.Arn });
     const { CiphertextBlob, KeyId } = await encrypt('alias/own', { a: '1', b: '2' });
     expect(KeyId).toBe(attributes?.Arn);
@@ -197,12 +201,12 @@ describe('KMS', () => {
   });
 
   it('shares a multi-region key with its replica only', async () => {
-    const primary = await make('AWS::KMS::Key', { KeyPolicy: {}, MultiRegion: true });
+    const primary = await make('AWS::KMS::Key', { MultiRegion: true });
     const { CiphertextBlob } = await encrypt(primary.ref);
     await expect(decrypt(CiphertextBlob, undefined, other)).rejects.toMatchObject({ code: 'NotFoundException' });
     const replica = await make(
       'AWS::KMS::ReplicaKey',
-      { PrimaryKeyArn: primary.attributes?.Arn, KeyPolicy: {} },
+      { PrimaryKeyArn: primary.attributes?.Arn, KeyPolicy: keyPolicy },
       'R',
       other,
     );
@@ -226,11 +230,15 @@ describe('IAM', () => {
     Version: '2012-10-17',
     Statement: [{ Effect: 'Allow', Action, Resource: '*' }],
   });
+  const AssumeRolePolicyDocument = {
+    Version: '2012-10-17',
+    Statement: [{ Effect: 'Allow', Principal: { Service: 'ecs-tasks.amazonaws.com' }, Action: 'sts:AssumeRole' }],
+  };
 
   it('keeps the policies of a role: inline, attached, managed by AWS', async () => {
     const { ref, attributes } = await make('AWS::IAM::Role', {
       RoleName: 'worker',
-      AssumeRolePolicyDocument: document('sts:AssumeRole'),
+      AssumeRolePolicyDocument,
       Policies: [{ PolicyName: 'inline', PolicyDocument: document('s3:GetObject') }],
       ManagedPolicyArns: ['arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole'],
     });
@@ -244,7 +252,6 @@ describe('IAM', () => {
   });
 
   it('refuses what would silently grant nothing', async () => {
-    const AssumeRolePolicyDocument = document('sts:AssumeRole');
     await expect(make('AWS::IAM::Role', { RoleName: 'worker', AssumeRolePolicyDocument })).rejects.toThrow(
       /exists already/,
     );

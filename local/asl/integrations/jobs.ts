@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { StatesError } from '../errors.ts';
-import { TaskExpired } from '../frame.ts';
 import type { Json } from '../types.ts';
 import type { Clients, Dialect } from './sdk.ts';
 
@@ -36,19 +35,30 @@ export function refuseFailures(answer: Json): void {
   }
 }
 
+/** Whose job it is, and what says that nobody waits for it any more. */
+export interface Waiting {
+  readonly executionArn: string;
+  readonly signal: AbortSignal;
+}
+
+/** What AWS gives as the reason where it stops a job, in these words. */
+const abortedBy = ({ executionArn }: Waiting): string =>
+  `The Task state in AWS Step Functions execution [${executionArn}] which was managing this resource was aborted`;
+
 /** Waits until the tasks that RunTask started have stopped; gives the first one, as Step Functions does. */
-export async function awaitTask(clients: Clients, cluster: Json | undefined, answer: Json, signal: AbortSignal) {
+export async function awaitTask(clients: Clients, cluster: Json | undefined, answer: Json, waiting: Waiting) {
   const arns = list((answer as Members).Tasks).map(({ TaskArn }) => TaskArn as string);
   const where: Members = cluster === undefined ? {} : { Cluster: cluster };
   const look = async () => {
-    const described = await clients.call('ecs', 'describeTasks', { ...where, Tasks: arns }, ecs, signal);
+    const described = await clients.call('ecs', 'describeTasks', { ...where, Tasks: arns }, ecs, waiting.signal);
     const tasks = list((described as Members).Tasks);
     return tasks.length > 0 && tasks.every(({ LastStatus }) => LastStatus === 'STOPPED') ? tasks : undefined;
   };
   const stop = async () => {
-    for (const Task of arns) await clients.call('ecs', 'stopTask', { ...where, Task, Reason: 'Execution ended' }, ecs);
+    const Reason = abortedBy(waiting);
+    for (const Task of arns) await clients.call('ecs', 'stopTask', { ...where, Task, Reason }, ecs);
   };
-  const tasks = await poll(look, stop, signal);
+  const tasks = await poll(look, stop, waiting.signal);
   const failed = tasks.find(
     ({ StopCode, Containers }) =>
       StopCode === 'TaskFailedToStart' || list(Containers).some(({ ExitCode }) => ExitCode !== 0),
@@ -58,16 +68,16 @@ export async function awaitTask(clients: Clients, cluster: Json | undefined, ans
 }
 
 /** Waits for a child execution. With `parse` (`.sync:2`) its input and output come as JSON, else as text. */
-export async function awaitExecution(clients: Clients, answer: Json, parse: boolean, signal: AbortSignal) {
+export async function awaitExecution(clients: Clients, answer: Json, parse: boolean, waiting: Waiting) {
   const arn = { ExecutionArn: (answer as Members).ExecutionArn as string };
   const look = async () => {
-    const described = (await clients.call('sfn', 'describeExecution', arn, stepFunctions, signal)) as Members;
+    const described = (await clients.call('sfn', 'describeExecution', arn, stepFunctions, waiting.signal)) as Members;
     return described.Status === 'RUNNING' ? undefined : described;
   };
   const stop = async () => {
-    await clients.call('sfn', 'stopExecution', arn, stepFunctions);
+    await clients.call('sfn', 'stopExecution', { ...arn, Cause: abortedBy(waiting) }, stepFunctions);
   };
-  const execution = await poll(look, stop, signal);
+  const execution = await poll(look, stop, waiting.signal);
   if (execution.Status !== 'SUCCEEDED') throw new StatesError('States.TaskFailed', JSON.stringify(execution));
   if (!parse) return execution as Json;
   const parsed = (field: string) => JSON.parse(String(execution[field] ?? 'null')) as Json;
@@ -75,8 +85,9 @@ export async function awaitExecution(clients: Clients, answer: Json, parse: bool
 }
 
 /**
- * Looks until there is something to see. When the task is called off, stops the job, as AWS does when the execution is
- * stopped or a sibling failed; a task that only ran out of its own time leaves the job running.
+ * Looks until there is something to see. When the task is called off, stops the job: the execution was stopped or ran
+ * out of time, a sibling failed, or the task itself ran out of time. That AWS stops it at a timeout too was measured:
+ * https://github.com/floci-io/floci/pull/2782
  */
 async function poll<T>(look: () => Promise<T | undefined>, stop: () => Promise<void>, signal: AbortSignal): Promise<T> {
   try {
@@ -87,7 +98,7 @@ async function poll<T>(look: () => Promise<T | undefined>, stop: () => Promise<v
     }
   } catch (error) {
     // Best effort, as on AWS; the caller has gone, so there is nobody to tell.
-    if (signal.aborted && !(signal.reason instanceof TaskExpired)) await stop().catch(() => {});
+    if (signal.aborted) await stop().catch(() => {});
     throw error;
   }
 }

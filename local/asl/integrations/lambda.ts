@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { text as consumeText } from 'node:stream/consumers';
+import { signedHeaders } from '../../runtime/signed-request.ts';
 import { runtimeError, StatesError } from '../errors.ts';
 import type { Json } from '../types.ts';
 import { type Caller, type Dialect, serviceError } from './sdk.ts';
-import { sign } from './sign.ts';
 
 const dialect: Dialect = {
   prefix: 'Lambda',
@@ -42,7 +42,8 @@ export async function invoke(caller: Caller, parameters: Json, signal: AbortSign
     ...(ClientContext !== undefined && { 'x-amz-client-context': String(ClientContext) }),
   };
   const url = new URL(`${caller.endpoint}${path}${query}`);
-  const signed = sign(caller, 'lambda', 'POST', url, headers, body);
+  const request = { service: 'lambda', region: caller.region, headers };
+  const signed = signedHeaders(url, 'POST', request, body, caller.credentials, new Date());
   const { status, header, text } = await post(url, signed, body, signal).catch((error: Error) => {
     throw new StatesError('Lambda.SdkClientException', `Unable to execute HTTP request: ${error.message}`);
   });

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import { decodeAwsChunked } from './aws-chunked.ts';
 import { algorithmNamed, algorithms, checkFormat, digestOf, headerOf } from './checksums.ts';
+import { writeStream } from './files.ts';
 import { type ChecksumAlgorithm, s3Error } from './model.ts';
 
 /** S3 takes no more in one request: 5 GiB. */
@@ -34,12 +33,16 @@ export interface Received {
   readonly algorithm?: ChecksumAlgorithm;
   /** Base64 of `algorithm`. */
   readonly checksum?: string;
+  /** Base64 CRC64NVME; only where asked for. */
+  readonly crc64?: string;
 }
 
 export interface Wanted {
   /** Computed where the client claims no checksum of its own. */
   readonly algorithm?: ChecksumAlgorithm;
   readonly md5?: boolean;
+  /** Computed besides. */
+  readonly crc64?: boolean;
 }
 
 /** Reads the headers only, so that bad claims are refused before the first byte of the body. */
@@ -104,23 +107,39 @@ function checksumClaim(header: (name: string) => string | undefined): Pick<Claim
   return { algorithm, checksum };
 }
 
-/** Streams a request's body into a new file, verified. On any failure the file is gone and the error is S3's. */
+/**
+ * Streams a request's body into a new file, verified. On any failure the file is gone and the error is S3's. Where
+ * `at` is given it goes into an existing file from that offset on, which is left as it is on failure.
+ */
 export async function receiveFile(
   request: IncomingMessage,
   claims: Claims,
   file: string,
   wanted: Wanted,
+  at?: number,
+): Promise<Received> {
+  // The iterator leaves the request alive when writing fails, so that its client can still be answered.
+  return await metered(request.iterator({ destroyOnReturn: false }), claims, file, wanted, at);
+}
+
+/** Copies bytes that are already here, in the same way, and reckons their digests. */
+export function copyFile(source: AsyncIterable<Buffer>, file: string, wanted: Wanted, at?: number): Promise<Received> {
+  return metered(source, { length: -1, chunked: false }, file, wanted, at);
+}
+
+async function metered(
+  source: AsyncIterable<Buffer>,
+  claims: Claims,
+  file: string,
+  wanted: Wanted,
+  at?: number,
 ): Promise<Received> {
   const meter = meterOf(claims, wanted);
   try {
-    // The iterator leaves the request alive when writing fails, so that its client can still be answered.
-    await pipeline(
-      () => meter.through(request.iterator({ destroyOnReturn: false })),
-      createWriteStream(file, { flags: 'wx', highWaterMark: 1024 ** 2 }),
-    );
+    await writeStream(meter.through(source), file, at);
     return await meter.verified();
   } catch (error) {
-    await rm(file, { force: true });
+    if (at === undefined) await rm(file, { force: true });
     throw error;
   }
 }
@@ -140,21 +159,12 @@ export async function receiveDocument(
   return Buffer.concat(pieces);
 }
 
-/** Copies bytes that are already here into a new file and reckons their digests. */
-export async function copyFile(source: AsyncIterable<Buffer>, file: string, wanted: Wanted): Promise<Received> {
-  const meter = meterOf({ length: -1, chunked: false }, wanted);
-  try {
-    await pipeline(() => meter.through(source), createWriteStream(file, { flags: 'wx', highWaterMark: 1024 ** 2 }));
-    return await meter.verified();
-  } catch (error) {
-    await rm(file, { force: true });
-    throw error;
-  }
-}
-
 function meterOf(claims: Claims, wanted: Wanted) {
   const algorithm = claims.algorithm ?? wanted.algorithm;
-  const checksum = algorithm ? digestOf(algorithm) : undefined;
+  // One SHA-256 answers both claims that there may be of it.
+  const hashed = algorithm === 'SHA256' && claims.sha256 !== undefined;
+  const checksum = algorithm && !hashed ? digestOf(algorithm) : undefined;
+  const crc64 = wanted.crc64 && algorithm !== 'CRC64NVME' ? digestOf('CRC64NVME') : undefined;
   const md5 = wanted.md5 || claims.md5 !== undefined ? createHash('md5') : undefined;
   const sha256 = claims.sha256 ? createHash('sha256') : undefined;
   const trailers = new Map<string, string>();
@@ -165,6 +175,7 @@ function meterOf(claims: Claims, wanted: Wanted) {
       size += piece.length;
       if (claims.length >= 0 && size > claims.length) throw incomplete(size, claims.length);
       checksum?.update(piece);
+      crc64?.update(piece);
       md5?.update(piece);
       sha256?.update(piece);
       yield piece;
@@ -180,15 +191,22 @@ function meterOf(claims: Claims, wanted: Wanted) {
         CalculatedDigest: digest?.toString('base64') ?? '',
       });
     }
-    if (sha256 && sha256.digest('hex') !== claims.sha256) {
+    const payload = sha256?.digest();
+    if (payload && payload.toString('hex') !== claims.sha256) {
       throw s3Error(
         'XAmzContentSHA256Mismatch',
         "The provided 'x-amz-content-sha256' header does not match what was computed.",
       );
     }
-    const value = await checksum?.value();
+    const value = hashed ? payload?.toString('base64') : await checksum?.value();
     if (claims.algorithm) verifyChecksum(claims.algorithm, value as string, claims.checksum, trailers);
-    return { size, md5: digest?.toString('hex'), algorithm, checksum: value };
+    return {
+      size,
+      md5: digest?.toString('hex'),
+      algorithm,
+      checksum: value,
+      ...(wanted.crc64 && { crc64: crc64 ? await crc64.value() : value }),
+    };
   }
 
   return { through, verified };

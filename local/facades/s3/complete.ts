@@ -1,9 +1,12 @@
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { badDigest, copyFile, receiveDocument } from './body.ts';
 import { algorithms, compositeOf, headerOf } from './checksums.ts';
+import { combineCrcs } from './combine.ts';
 import { encryptionHeaders, versionIdHeader } from './description.ts';
-import { type Bucket, type Call, type Checksum, s3Error, type Upload, type UploadedPart } from './model.ts';
+import { type Call, type Checksum, s3Error, type Upload, type UploadedPart } from './model.ts';
 import { concatenation, forgetUpload, multipartEtag, uploadOf } from './multipart.ts';
+import { closeWhole, wholeFile } from './slots.ts';
 import { commitVersion, exclusively, incomingFile, uploadFolder } from './store.ts';
 import { assertWritable } from './versions.ts';
 import { writeConditions } from './write.ts';
@@ -23,14 +26,18 @@ export async function completeMultipartUpload(call: Call): Promise<void> {
     const conditions = writeConditions(call);
     // Judged again in the commit; here it only saves the work of putting the parts together.
     assertWritable(bucket, upload.key, conditions);
-    const file = incomingFile(bucket);
+    const checksum = await checksumOf(call, upload, parts);
+    const folder = uploadFolder(bucket, uploadId);
+    const whole = await closeWhole(folder, upload, parts);
+    const file = whole ? join(folder, wholeFile) : incomingFile(bucket);
     try {
-      const checksum = await assemble(call, bucket, upload, parts, file);
+      if (!whole) await copyFile(concatenation(folder, parts), file, {});
       const written = await commitVersion(bucket, objectOf(upload, parts, checksum), file, conditions);
       await forgetUpload(bucket, uploadId);
       return written;
     } catch (error) {
-      await rm(file, { force: true });
+      upload.slots.closed = false;
+      if (!whole) await rm(file, { force: true });
       throw error;
     }
   });
@@ -142,25 +149,19 @@ function assertClaims(call: Call, upload: Upload, parts: readonly UploadedPart[]
   }
 }
 
-/** Writes the object's single file and gives its checksum, compared with the one of the request's header. */
-async function assemble(
-  call: Call,
-  bucket: Bucket,
-  upload: Upload,
-  parts: readonly UploadedPart[],
-  file: string,
-): Promise<Checksum> {
+/** The object's checksum, from its parts', compared with the one of the request's header. */
+async function checksumOf(call: Call, upload: Upload, parts: readonly UploadedPart[]): Promise<Checksum> {
   const algorithm = upload.algorithm ?? 'CRC64NVME';
-  const whole = upload.checksumType === 'FULL_OBJECT';
-  const copied = await copyFile(concatenation(uploadFolder(bucket, upload.uploadId), parts), file, {
-    algorithm: whole ? algorithm : undefined,
-  });
-  const value = whole
-    ? (copied.checksum as string)
-    : await compositeOf(
-        algorithm,
-        parts.map((part) => part.checksum as string),
-      );
+  const value =
+    upload.checksumType === 'FULL_OBJECT'
+      ? combineCrcs(
+          algorithm,
+          parts.map(({ checksum, crc64, size }) => ({ checksum: (checksum ?? crc64) as string, size })),
+        )
+      : await compositeOf(
+          algorithm,
+          parts.map((part) => part.checksum as string),
+        );
   for (const candidate of algorithms) {
     const claimed = call.header(headerOf(candidate));
     if (claimed === undefined) continue;

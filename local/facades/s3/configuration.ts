@@ -1,7 +1,9 @@
+import { lifecycleXml } from './lifecycle-rules.ts';
 import { type Bucket, type Call, s3Error } from './model.ts';
+import { replicationXml } from './replication-rules.ts';
 import { answerXml, isoSeconds, toXml } from './xml.ts';
 
-/** What a bucket tells of itself. It is configured by templates only. */
+/** What a bucket tells of itself. */
 
 function headBucket(call: Call): void {
   const bucket = call.bucket();
@@ -75,6 +77,22 @@ function getBucketPolicy(call: Call): void {
   call.response.end(body);
 }
 
+function getBucketLifecycleConfiguration(call: Call): void {
+  const { lifecycle } = call.bucket().configuration;
+  if (lifecycle.length === 0) {
+    throw s3Error('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist', 404);
+  }
+  answerXml(call.response, 'LifecycleConfiguration', { Rule: lifecycle.map(lifecycleXml) });
+}
+
+function getBucketReplication(call: Call): void {
+  const { replication } = call.bucket().configuration;
+  if (!replication) {
+    throw s3Error('ReplicationConfigurationNotFoundError', 'The replication configuration was not found', 404);
+  }
+  answerXml(call.response, 'ReplicationConfiguration', replicationXml(replication));
+}
+
 export const operations: Readonly<Record<string, (call: Call) => void>> = {
   HeadBucket: headBucket,
   GetBucketLocation: getBucketLocation,
@@ -83,4 +101,6 @@ export const operations: Readonly<Record<string, (call: Call) => void>> = {
   GetPublicAccessBlock: getPublicAccessBlock,
   GetBucketOwnershipControls: getBucketOwnershipControls,
   GetBucketPolicy: getBucketPolicy,
+  GetBucketLifecycleConfiguration: getBucketLifecycleConfiguration,
+  GetBucketReplication: getBucketReplication,
 };

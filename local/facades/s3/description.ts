@@ -1,3 +1,4 @@
+import { restoreHeader } from './archive.ts';
 import { headerOf } from './checksums.ts';
 import { lockFor, lockHeaders } from './lock.ts';
 import {
@@ -9,6 +10,7 @@ import {
   s3Error,
   type Version,
 } from './model.ts';
+import { tagsFrom } from './tags.ts';
 
 /** Headers between a request, a stored object and its answers. */
 
@@ -27,7 +29,7 @@ const storageClasses = [
 
 /** Headers that would change what is done, and that are not carried out here. */
 const refusedHeaders =
-  /^x-amz-(server-side-encryption-customer-|copy-source-server-side-encryption-customer-|copy-source-if-|grant-|website-redirect-location|tagging$|tagging-directive|write-offset-bytes|server-side-encryption-context|mfa$|if-match-|object-if-)/;
+  /^x-amz-(server-side-encryption-customer-|copy-source-server-side-encryption-customer-|copy-source-if-|grant-|website-redirect-location|write-offset-bytes|server-side-encryption-context|mfa$|if-match-|object-if-)/;
 
 export function refuseUnsupportedHeaders(call: Call): void {
   for (const name of Object.keys(call.request.headers)) {
@@ -53,6 +55,7 @@ export function descriptionFrom(call: Call, bucket: Bucket): Description {
     storageClass: storageClassFrom(call),
     encryption: encryptionFrom(call, bucket),
     lock: lockFor(call, bucket),
+    tags: tagsFrom(call.header('x-amz-tagging')),
   };
 }
 
@@ -139,7 +142,8 @@ export const versionIdHeader = (bucket: Bucket, versionId: string | undefined): 
   bucket.configuration.versioning && versionId !== undefined ? { 'x-amz-version-id': versionId } : {};
 
 /** What GET and HEAD tell of an object beside its length. */
-export function objectHeaders(bucket: Bucket, version: Version): Record<string, string> {
+export function objectHeaders(bucket: Bucket, version: Version, now: number): Record<string, string> {
+  const tags = Object.keys(version.tags ?? {}).length;
   return {
     ...version.headers,
     etag: `"${version.etag}"`,
@@ -148,6 +152,9 @@ export function objectHeaders(bucket: Bucket, version: Version): Record<string, 
     ...(version.storageClass !== 'STANDARD' && { 'x-amz-storage-class': version.storageClass }),
     ...encryptionHeaders(version.encryption),
     ...lockHeaders(version.lock),
+    ...restoreHeader(version, now),
+    ...(version.replication && { 'x-amz-replication-status': version.replication }),
+    ...(tags > 0 && { 'x-amz-tagging-count': String(tags) }),
     ...versionIdHeader(bucket, version.versionId),
   };
 }

@@ -1,6 +1,6 @@
 import { receiveDocument } from './body.ts';
 import { accessDenied, type Bucket, type Call, type Lock, type Retention, s3Error, type Version } from './model.ts';
-import { changeLock } from './store.ts';
+import { changeVersion } from './store.ts';
 import { versionOf } from './versions.ts';
 import { answerXml, fromXml, malformed } from './xml.ts';
 
@@ -45,6 +45,24 @@ function defaultRetention(bucket: Bucket, now: number): Retention | undefined {
   const until = new Date(now);
   until.setUTCFullYear(until.getUTCFullYear() + (rule.years ?? 0));
   return { mode: rule.mode, until: until.getTime() };
+}
+
+/** The rule of PutObjectLockConfiguration. */
+export function lockRuleOf(retention: Record<string, string> | undefined): Bucket['configuration']['objectLock'] {
+  if (!retention) return {};
+  const { Mode: mode, Days, Years } = retention;
+  if (mode !== 'GOVERNANCE' && mode !== 'COMPLIANCE') throw malformed('Mode is neither GOVERNANCE nor COMPLIANCE');
+  if ((Days === undefined) === (Years === undefined)) throw malformed('either Days or Years is needed');
+  if (!(Number(Days ?? Years) > 0)) {
+    throw s3Error('InvalidArgument', 'Default retention period must be a positive integer value.');
+  }
+  return { mode, ...(Days ? { days: Number(Days) } : { years: Number(Years) }) };
+}
+
+/** A copy is locked as its source is, or else as the bucket that it lies in locks by default. */
+export function lockOfReplica(lock: Lock, target: Bucket, now: number): Lock {
+  if (!target.configuration.objectLock) return {};
+  return { ...lock, retention: lock.retention ?? defaultRetention(target, now) };
 }
 
 function retentionOf(mode: string, date: string, now: number): Retention {
@@ -121,10 +139,11 @@ export async function putObjectRetention(call: Call): Promise<void> {
     }
     retention = retentionOf(body.Mode, body.RetainUntilDate, now);
   }
-  await changeLock(bucket, version.key, version.versionId, (lock) => {
-    assertChangeable(lock.retention, retention, bypassesGovernance(call), now);
-    return { ...lock, retention };
-  });
+  const change = (found: Version): Version => {
+    assertChangeable(found.lock.retention, retention, bypassesGovernance(call), now);
+    return { ...found, lock: { ...found.lock, retention } };
+  };
+  await changeVersion(bucket, version.key, version.versionId, change, true);
   call.response.writeHead(200, { 'content-length': 0 }).end();
 }
 
@@ -147,7 +166,8 @@ export async function putObjectLegalHold(call: Call): Promise<void> {
   const body = fromXml(await receiveDocument(call.request), 'LegalHold');
   const { bucket, version } = lockable(call);
   const legalHold = holdOf(String(body.Status));
-  await changeLock(bucket, version.key, version.versionId, (lock) => ({ ...lock, legalHold }));
+  const change = (found: Version): Version => ({ ...found, lock: { ...found.lock, legalHold } });
+  await changeVersion(bucket, version.key, version.versionId, change, true);
   call.response.writeHead(200, { 'content-length': 0 }).end();
 }
 

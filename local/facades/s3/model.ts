@@ -1,5 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AwsError, type CallContext, type World } from '../../facade.ts';
+import type { LifecycleRule } from './lifecycle-rules.ts';
+import type { ReplicationConfiguration } from './replication-rules.ts';
+import type { Slots } from './slots.ts';
 
 /** What the parts of the S3 facade say to each other. Times are milliseconds since the epoch, sizes are bytes. */
 
@@ -35,7 +38,12 @@ export interface Description {
   readonly storageClass: string;
   readonly encryption: Encryption;
   readonly lock: Lock;
+  /** Absent where there are none. */
+  readonly tags?: Readonly<Record<string, string>>;
 }
+
+/** As `x-amz-replication-status` tells it: how far copying a version elsewhere is, or that it is such a copy itself. */
+export type ReplicationStatus = 'PENDING' | 'COMPLETED' | 'FAILED' | 'REPLICA';
 
 export interface StoredPart {
   readonly number: number;
@@ -59,6 +67,9 @@ export interface Version extends Description {
   readonly data?: string;
   readonly checksum?: Checksum;
   readonly parts?: readonly StoredPart[];
+  readonly replication?: ReplicationStatus;
+  /** Of an archived object: the copy that can be read, from and until when. */
+  readonly restored?: { readonly from: number; readonly until: number };
 }
 
 export interface UploadedPart {
@@ -66,9 +77,13 @@ export interface UploadedPart {
   readonly size: number;
   readonly etag: string;
   readonly checksum?: string;
+  /** CRC64NVME of a part whose upload named no algorithm: the object's own is made of these. */
+  readonly crc64?: string;
   readonly lastModified: number;
   /** Name of the part's file in the upload's folder. */
   readonly data: string;
+  /** Where the file is the whole's: the size of its slots, of which this part is in the one of its number. */
+  readonly slot?: number;
 }
 
 export interface Upload extends Description {
@@ -79,6 +94,7 @@ export interface Upload extends Description {
   readonly algorithm?: ChecksumAlgorithm;
   readonly checksumType: 'COMPOSITE' | 'FULL_OBJECT';
   readonly parts: Map<number, UploadedPart>;
+  readonly slots: Slots;
 }
 
 export interface BucketConfiguration {
@@ -92,11 +108,17 @@ export interface BucketConfiguration {
   readonly encryption: Encryption;
   readonly publicAccessBlock?: Readonly<Record<string, boolean>>;
   readonly objectOwnership: string;
-  /** As the template has them; kept for what will carry them out. */
-  readonly lifecycle?: unknown;
-  readonly replication?: unknown;
+  readonly lifecycle: readonly LifecycleRule[];
+  readonly replication?: ReplicationConfiguration;
+  /** As the template has them. */
   readonly logging?: unknown;
   readonly tags?: unknown;
+}
+
+/** Told of what is written to a bucket, so that it can be copied elsewhere. */
+export interface Replicator {
+  wants(bucket: Bucket, written: Pick<Version, 'key' | 'tags' | 'encryption' | 'deleteMarker'>): boolean;
+  enqueue(bucket: Bucket, version: Version): void;
 }
 
 export interface Bucket {
@@ -104,7 +126,8 @@ export interface Bucket {
   readonly region: string;
   readonly directory: string;
   readonly created: number;
-  readonly configuration: BucketConfiguration;
+  configuration: BucketConfiguration;
+  readonly replicator: Replicator;
   /** The document of its AWS::S3::BucketPolicy. */
   policy?: unknown;
   /** Sorted as S3 sorts: by the bytes of UTF-8. */
@@ -124,10 +147,19 @@ export interface Call {
   readonly bucketName: string;
   readonly key: string;
   readonly query: URLSearchParams;
+  readonly buckets: Buckets;
   /** The bucket of this call, or another one by name; NoSuchBucket and PermanentRedirect are thrown from here. */
   bucket(): Bucket;
   anyBucket(name: string): Bucket;
   header(name: string): string | undefined;
+}
+
+/** All buckets, whatever their region. */
+export interface Buckets extends ReadonlyMap<string, Bucket> {
+  /** Makes a bucket; `lasting` where no template will make it again. */
+  create(name: string, region: string, configuration: BucketConfiguration, lasting: boolean): Bucket;
+  /** Removes an empty bucket. */
+  remove(bucket: Bucket): void;
 }
 
 /** An error with the further elements and headers that S3 gives with it. */

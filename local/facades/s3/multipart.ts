@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { claimsOf, receiveFile } from './body.ts';
+import { claimsOf, type Received, receiveFile } from './body.ts';
 import { algorithmNamed, headerOf } from './checksums.ts';
 import { descriptionFrom, encryptionHeaders } from './description.ts';
 import { requireDigest } from './lock.ts';
 import { type Bucket, type Call, type ChecksumAlgorithm, s3Error, type Upload, type UploadedPart } from './model.ts';
+import { newSlots, openWhole, takeSlot, wholeFile } from './slots.ts';
 import { exclusively, incomingFile, uniqueId, uploadFolder, writeDocument } from './store.ts';
 import { etagOf, hasMd5Etag } from './write.ts';
 import { answerXml } from './xml.ts';
@@ -24,10 +25,11 @@ export async function createMultipartUpload(call: Call): Promise<void> {
     algorithm,
     checksumType: checksumTypeOf(algorithm, call.header('x-amz-checksum-type')),
     parts: new Map(),
+    slots: newSlots(),
   };
   const folder = uploadFolder(bucket, upload.uploadId);
   await mkdir(folder);
-  await writeDocument(folder, 'upload.json', { ...upload, parts: undefined });
+  await writeDocument(folder, 'upload.json', { ...upload, parts: undefined, slots: undefined });
   bucket.uploads.set(upload.uploadId, upload);
   for (const [name, value] of Object.entries(encryptionHeaders(upload.encryption)))
     call.response.setHeader(name, value);
@@ -71,9 +73,7 @@ export function uploadOf(call: Call, bucket: Bucket): Upload {
   );
 }
 
-export async function uploadPart(call: Call): Promise<void> {
-  const bucket = call.bucket();
-  const upload = uploadOf(call, bucket);
+export function partNumberOf(call: Call): number {
   const number = Number(call.query.get('partNumber'));
   if (!Number.isInteger(number) || number < 1 || number > largestPartNumber) {
     throw s3Error('InvalidArgument', 'Part number must be an integer between 1 and 10000, inclusive', 400, {
@@ -81,6 +81,13 @@ export async function uploadPart(call: Call): Promise<void> {
       ArgumentValue: call.query.get('partNumber') ?? '',
     });
   }
+  return number;
+}
+
+export async function uploadPart(call: Call): Promise<void> {
+  const bucket = call.bucket();
+  const upload = uploadOf(call, bucket);
+  const number = partNumberOf(call);
   const claims = claimsOf(call.request);
   // A composite needs the writer's own checksum of every part; for the whole object's S3 reckons a missing one itself.
   const needed = upload.checksumType === 'COMPOSITE' || claims.algorithm !== undefined;
@@ -91,43 +98,63 @@ export async function uploadPart(call: Call): Promise<void> {
     );
   }
   requireDigest(upload.lock, 'Put Part', claims.md5 !== undefined || claims.algorithm !== undefined);
-  const file = incomingFile(bucket);
   const md5 = hasMd5Etag(upload);
-  const received = await receiveFile(call.request, claims, file, { algorithm: upload.algorithm, md5 });
-  const part: UploadedPart = {
-    number,
-    size: received.size,
-    etag: etagOf(md5 ? received : { ...received, md5: undefined }),
-    ...(upload.algorithm && { checksum: received.checksum }),
-    lastModified: call.world.now(),
-    data: `${uniqueId()}.part`,
-  };
-  try {
-    await commitPart(call, bucket, part, file);
-  } catch (error) {
-    await rm(file, { force: true });
-    throw error;
-  }
+  const wanted = { algorithm: upload.algorithm, md5, crc64: upload.algorithm === undefined };
+  const part = await storePart(call, bucket, upload, { number, length: claims.length }, (file, at) =>
+    receiveFile(call.request, claims, file, wanted, at),
+  );
   call.response.writeHead(200, {
     etag: `"${part.etag}"`,
     ...encryptionHeaders(upload.encryption),
-    ...(received.algorithm && { [headerOf(received.algorithm)]: received.checksum }),
+    ...(part.received.algorithm && { [headerOf(part.received.algorithm)]: part.received.checksum }),
     'content-length': 0,
   });
   call.response.end();
 }
 
+/** Stores a part's bytes by `write`, into its slot of the whole or into a file of its own, and commits it. */
+export async function storePart(
+  call: Call,
+  bucket: Bucket,
+  upload: Upload,
+  { number, length }: { readonly number: number; readonly length: number },
+  write: (file: string, at?: number) => Promise<Received>,
+): Promise<UploadedPart & { readonly received: Received }> {
+  const place = takeSlot(upload.slots, number, length);
+  const file = place ? await openWhole(uploadFolder(bucket, upload.uploadId)) : incomingFile(bucket);
+  let committed = false;
+  try {
+    const received = await write(file, place?.offset);
+    const part: UploadedPart = {
+      number,
+      size: received.size,
+      etag: etagOf(hasMd5Etag(upload) ? received : { ...received, md5: undefined }),
+      ...(upload.algorithm && { checksum: received.checksum }),
+      ...(received.crc64 && { crc64: received.crc64 }),
+      lastModified: call.world.now(),
+      ...(place ? { data: wholeFile, slot: place.slot } : { data: `${uniqueId()}.part` }),
+    };
+    await commitPart(call, bucket, part, place ? undefined : file);
+    committed = true;
+    return { ...part, received };
+  } finally {
+    place?.left(committed);
+    if (!place && !committed) await rm(file, { force: true });
+  }
+}
+
 /** The upload may have been completed or aborted while the body arrived, hence the second look. */
-function commitPart(call: Call, bucket: Bucket, part: UploadedPart, file: string): Promise<void> {
+function commitPart(call: Call, bucket: Bucket, part: UploadedPart, file: string | undefined): Promise<void> {
   const uploadId = call.query.get('uploadId') as string;
   return exclusively(bucket, `upload:${uploadId}`, async () => {
     const upload = uploadOf(call, bucket);
     const folder = uploadFolder(bucket, uploadId);
-    await rename(file, join(folder, part.data));
+    if (file) await rename(file, join(folder, part.data));
     await writeDocument(folder, `${part.number}.json`, part);
     const replaced = upload.parts.get(part.number);
     upload.parts.set(part.number, part);
-    if (replaced) await rm(join(folder, replaced.data), { force: true });
+    if (replaced?.slot !== undefined) upload.slots.taken.delete(replaced.number);
+    else if (replaced) await rm(join(folder, replaced.data), { force: true });
   });
 }
 
@@ -148,7 +175,11 @@ export async function forgetUpload(bucket: Bucket, uploadId: string): Promise<vo
 
 /** The parts' bytes one after the other, a piece in memory at a time. */
 export async function* concatenation(folder: string, parts: readonly UploadedPart[]): AsyncGenerator<Buffer> {
-  for (const part of parts) yield* createReadStream(join(folder, part.data), { highWaterMark: 1024 ** 2 });
+  for (const { number, size, data, slot } of parts) {
+    if (size === 0) continue;
+    const start = slot === undefined ? 0 : (number - 1) * slot;
+    yield* createReadStream(join(folder, data), { start, end: start + size - 1, highWaterMark: 1024 ** 2 });
+  }
 }
 
 export function multipartEtag(parts: readonly UploadedPart[]): string {

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
+import { assertReadable } from './archive.ts';
 import { checksumHeaders, objectHeaders } from './description.ts';
 import { type Call, s3Error, type Version } from './model.ts';
 import { dataFile } from './store.ts';
@@ -16,9 +17,6 @@ const overrides = {
   'response-content-encoding': 'content-encoding',
 };
 
-/** Storage classes whose objects must be restored before they can be read. */
-const archived = ['GLACIER', 'DEEP_ARCHIVE'];
-
 export async function getObject(call: Call): Promise<void> {
   await answerObject(call, true);
 }
@@ -31,18 +29,15 @@ async function answerObject(call: Call, withBody: boolean): Promise<void> {
   const bucket = call.bucket();
   const version = versionOf(bucket, call.key, call.query.get('versionId') ?? undefined);
   assertConditions(call, version);
-  if (withBody && archived.includes(version.storageClass)) {
-    throw s3Error('InvalidObjectState', "The operation is not valid for the object's storage class", 403, {
-      StorageClass: version.storageClass,
-    });
-  }
+  const now = call.world.now();
+  if (withBody) assertReadable(version, now);
   // Opened before anything is awaited on: a deletion from now on leaves this reader its bytes.
   const file = await open(dataFile(bucket, version) as string);
   try {
     // The file's own size, not the metadata's: data that was damaged on disk is served as it lies there.
     const { size } = await file.stat();
     const range = partRange(call, version) ?? rangeOf(call.header('range'), size);
-    const headers: Record<string, string | number> = objectHeaders(bucket, version);
+    const headers: Record<string, string | number> = objectHeaders(bucket, version, now);
     for (const [parameter, name] of Object.entries(overrides)) {
       const value = call.query.get(parameter);
       if (value !== null) headers[name] = value;

@@ -1,4 +1,5 @@
 import { AwsError } from '../../facade.ts';
+import { assertAllowed, deletionPermissions } from './access.ts';
 import { versionIdHeader } from './description.ts';
 import { assertDeletable, bypassesGovernance } from './lock.ts';
 import type { Bucket, Call, Version } from './model.ts';
@@ -61,6 +62,7 @@ export async function deleteObjects(call: Call, { objects, quiet }: DeleteReques
   const errors: XmlValue[] = [];
   for (const { key, versionId } of objects) {
     try {
+      assertAllowed(call, deletionPermissions(call, key, versionId));
       const deletion = await remove(call, bucket, key, versionId);
       if (quiet) continue;
       deleted.push({

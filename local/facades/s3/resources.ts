@@ -1,6 +1,10 @@
 import type { MadeResource, ResourceContext } from '../../facade.ts';
+import { readPolicy } from '../../iam/policy.ts';
 import { keyArnOf } from './description.ts';
+import { only } from './filters.ts';
+import { lifecycleOf } from './lifecycle-rules.ts';
 import type { Bucket, BucketConfiguration, Encryption } from './model.ts';
+import { replicationOf } from './replication-rules.ts';
 
 /** AWS::S3::Bucket and AWS::S3::BucketPolicy as templates write them. */
 
@@ -22,26 +26,17 @@ const knownProperties = [
 /** Canned lists that grant nobody anything who could call here. */
 const harmlessAccessControls = ['Private', 'BucketOwnerFullControl', 'LogDeliveryWrite'];
 
-/** Refuses what is not carried out, at every depth that is read here. */
-function only(value: Record<string, unknown>, known: readonly string[], where: string): void {
-  const unknown = Object.keys(value).filter((name) => !known.includes(name));
-  if (unknown.length > 0) {
-    throw new Error(
-      `${where}: ${unknown.join(', ')} ${unknown.length > 1 ? 'are' : 'is'} not carried out here. Try one of ${known.join(', ')}.`,
-    );
-  }
-}
-
 const place = (type: string, context: ResourceContext) => `${type} ${context.logicalId} of stack ${context.stack}`;
 
 export function bucketNameOf(properties: Record<string, any>, context: ResourceContext): string {
   const name: string = properties.BucketName ?? generatedBucketName(context.generatedName);
-  if (!/^(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) {
-    throw new Error(
-      `${place('AWS::S3::Bucket', context)}: ${JSON.stringify(name)} is no bucket name. Try 3 to 63 of a-z, 0-9, - and dots.`,
-    );
-  }
+  assertBucketName(name, place('AWS::S3::Bucket', context));
   return name;
+}
+
+export function assertBucketName(name: string, where = 'S3'): void {
+  if (/^(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) return;
+  throw new Error(`${where}: ${JSON.stringify(name)} is no bucket name. Try 3 to 63 of a-z, 0-9, - and dots.`);
 }
 
 /** Bucket names are lower case; where the made-up name is too long its end, which is the unique part, is kept. */
@@ -77,8 +72,8 @@ export function configurationOf(
     encryption: encryptionOf(properties.BucketEncryption, context.region, account, where),
     publicAccessBlock: publicAccessBlockOf(properties.PublicAccessBlockConfiguration, where),
     objectOwnership: objectOwnershipOf(properties.OwnershipControls, where),
-    lifecycle: properties.LifecycleConfiguration,
-    replication: properties.ReplicationConfiguration,
+    lifecycle: lifecycleOf(properties.LifecycleConfiguration, where),
+    replication: replicationOf(properties.ReplicationConfiguration, where, account),
     logging: properties.LoggingConfiguration,
     tags: properties.Tags,
   };
@@ -151,10 +146,6 @@ export function madeBucket(bucket: Bucket): MadeResource {
   };
 }
 
-/**
- * Keeps the document for who judges permissions. The usual Deny on `aws:SecureTransport: false` does not apply here:
- * this cloud speaks plain HTTP on loopback, where AWS would speak TLS.
- */
 export function makeBucketPolicy(
   properties: Record<string, any>,
   context: ResourceContext,
@@ -167,6 +158,7 @@ export function makeBucketPolicy(
   if (bucket.policy !== undefined) throw new Error(`${where}: bucket ${bucket.name} has a policy already`);
   if (!Array.isArray(properties.PolicyDocument?.Statement))
     throw new Error(`${where}: PolicyDocument has no Statement`);
+  readPolicy(context.logicalId, properties.PolicyDocument, 'resource');
   bucket.policy = properties.PolicyDocument;
   return { ref: bucket.name };
 }

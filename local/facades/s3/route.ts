@@ -16,9 +16,9 @@ export function targetOf(request: IncomingMessage): Target {
   const virtual = /^(.+)\.(127\.0\.0\.1|localhost|s3[.-][a-z0-9.-]*amazonaws\.com)$/.exec(host)?.[1];
   const path = rawPath.slice(1);
   const slash = path.indexOf('/');
-  const [bucket, key] =
+  const [name, key] =
     virtual !== undefined ? [virtual, path] : slash < 0 ? [path, ''] : [path.slice(0, slash), path.slice(slash + 1)];
-  const target = { bucket: decode(bucket), key: decode(key), query: new URLSearchParams(rest.join('?')) };
+  const target = { bucket: decode(name), key: decode(key), query: new URLSearchParams(rest.join('?')) };
   if (Buffer.byteLength(target.key) > 1024) {
     throw s3Error('KeyTooLongError', 'Your key is too long', 400, { MaxSizeAllowed: '1024' });
   }
@@ -49,7 +49,26 @@ export interface Route {
   readonly header?: string;
 }
 
-const version = ['versionId'];
+type Details = Pick<Route, 'parameters' | 'header'> & { readonly chosenBy?: string; readonly versionAction?: string };
+
+const routeAt =
+  (level: Route['level']) =>
+  (method: string, operation: string, action: string, details: Details = {}): Route => ({
+    operation,
+    method,
+    level,
+    action: `s3:${action}`,
+    ...(details.versionAction && { versionAction: `s3:${details.versionAction}` }),
+    chosenBy: details.chosenBy?.split(' '),
+    parameters: details.parameters,
+    header: details.header,
+  });
+
+const service = routeAt('service');
+const bucket = routeAt('bucket');
+const object = routeAt('object');
+
+const ofVersion = { parameters: ['versionId'] };
 const listing = ['prefix', 'delimiter', 'encoding-type'];
 const overrides = [
   'content-type',
@@ -59,176 +78,83 @@ const overrides = [
   'content-disposition',
   'content-encoding',
 ];
-const reading = [...version, 'partNumber', ...overrides.map((name) => `response-${name}`)];
-
-const get = (operation: string, chosenBy: string, action: string): Route => ({
-  operation,
-  method: 'GET',
-  level: 'bucket',
-  action: `s3:${action}`,
-  chosenBy: [chosenBy],
-});
+const reading = {
+  versionAction: 'GetObjectVersion',
+  parameters: ['versionId', 'partNumber', ...overrides.map((name) => `response-${name}`)],
+};
+const copying = { header: 'x-amz-copy-source' };
+const tagging = { chosenBy: 'tagging', ...ofVersion };
 
 /** The first that fits is taken. */
 const routes: readonly Route[] = [
-  {
-    operation: 'ListBuckets',
-    method: 'GET',
-    level: 'service',
-    action: 's3:ListAllMyBuckets',
-    parameters: ['prefix', 'bucket-region'],
-  },
-  get('GetBucketLocation', 'location', 'GetBucketLocation'),
-  get('GetBucketVersioning', 'versioning', 'GetBucketVersioning'),
-  get('GetBucketEncryption', 'encryption', 'GetEncryptionConfiguration'),
-  get('GetBucketPolicy', 'policy', 'GetBucketPolicy'),
-  get('GetBucketOwnershipControls', 'ownershipControls', 'GetBucketOwnershipControls'),
-  get('GetPublicAccessBlock', 'publicAccessBlock', 'GetBucketPublicAccessBlock'),
-  get('GetObjectLockConfiguration', 'object-lock', 'GetBucketObjectLockConfiguration'),
-  {
-    ...get('ListObjectVersions', 'versions', 'ListBucketVersions'),
+  service('GET', 'ListBuckets', 'ListAllMyBuckets', { parameters: ['prefix', 'bucket-region'] }),
+
+  bucket('GET', 'GetBucketLocation', 'GetBucketLocation', { chosenBy: 'location' }),
+  bucket('GET', 'GetBucketVersioning', 'GetBucketVersioning', { chosenBy: 'versioning' }),
+  bucket('GET', 'GetBucketEncryption', 'GetEncryptionConfiguration', { chosenBy: 'encryption' }),
+  bucket('GET', 'GetBucketPolicy', 'GetBucketPolicy', { chosenBy: 'policy' }),
+  bucket('GET', 'GetBucketOwnershipControls', 'GetBucketOwnershipControls', { chosenBy: 'ownershipControls' }),
+  bucket('GET', 'GetPublicAccessBlock', 'GetBucketPublicAccessBlock', { chosenBy: 'publicAccessBlock' }),
+  bucket('GET', 'GetObjectLockConfiguration', 'GetBucketObjectLockConfiguration', { chosenBy: 'object-lock' }),
+  bucket('GET', 'GetBucketLifecycleConfiguration', 'GetLifecycleConfiguration', { chosenBy: 'lifecycle' }),
+  bucket('GET', 'GetBucketReplication', 'GetReplicationConfiguration', { chosenBy: 'replication' }),
+  bucket('GET', 'ListObjectVersions', 'ListBucketVersions', {
+    chosenBy: 'versions',
     parameters: [...listing, 'key-marker', 'version-id-marker', 'max-keys'],
-  },
-  {
-    ...get('ListMultipartUploads', 'uploads', 'ListBucketMultipartUploads'),
+  }),
+  bucket('GET', 'ListMultipartUploads', 'ListBucketMultipartUploads', {
+    chosenBy: 'uploads',
     parameters: [...listing, 'key-marker', 'upload-id-marker', 'max-uploads'],
-  },
-  {
-    ...get('ListObjectsV2', 'list-type', 'ListBucket'),
+  }),
+  bucket('GET', 'ListObjectsV2', 'ListBucket', {
+    chosenBy: 'list-type',
     parameters: [...listing, 'continuation-token', 'start-after', 'max-keys', 'fetch-owner'],
-  },
-  {
-    operation: 'ListObjects',
-    method: 'GET',
-    level: 'bucket',
-    action: 's3:ListBucket',
-    parameters: [...listing, 'marker', 'max-keys'],
-  },
-  { operation: 'HeadBucket', method: 'HEAD', level: 'bucket', action: 's3:ListBucket' },
-  {
-    operation: 'DeleteObjects',
-    method: 'POST',
-    level: 'bucket',
-    action: 's3:DeleteObject',
-    versionAction: 's3:DeleteObjectVersion',
-    chosenBy: ['delete'],
-  },
-  {
-    operation: 'ListParts',
-    method: 'GET',
-    level: 'object',
-    action: 's3:ListMultipartUploadParts',
-    chosenBy: ['uploadId'],
+  }),
+  bucket('GET', 'ListObjects', 'ListBucket', { parameters: [...listing, 'marker', 'max-keys'] }),
+  bucket('HEAD', 'HeadBucket', 'ListBucket'),
+  bucket('PUT', 'PutBucketVersioning', 'PutBucketVersioning', { chosenBy: 'versioning' }),
+  bucket('PUT', 'PutObjectLockConfiguration', 'PutBucketObjectLockConfiguration', { chosenBy: 'object-lock' }),
+  bucket('PUT', 'PutBucketReplication', 'PutReplicationConfiguration', { chosenBy: 'replication' }),
+  bucket('PUT', 'CreateBucket', 'CreateBucket'),
+  bucket('DELETE', 'DeleteBucketReplication', 'PutReplicationConfiguration', { chosenBy: 'replication' }),
+  bucket('DELETE', 'DeleteBucket', 'DeleteBucket'),
+  bucket('POST', 'DeleteObjects', 'DeleteObject', { chosenBy: 'delete', versionAction: 'DeleteObjectVersion' }),
+
+  object('GET', 'ListParts', 'ListMultipartUploadParts', {
+    chosenBy: 'uploadId',
     parameters: ['max-parts', 'part-number-marker'],
-  },
-  {
-    operation: 'GetObjectRetention',
-    method: 'GET',
-    level: 'object',
-    action: 's3:GetObjectRetention',
-    chosenBy: ['retention'],
-    parameters: version,
-  },
-  {
-    operation: 'GetObjectLegalHold',
-    method: 'GET',
-    level: 'object',
-    action: 's3:GetObjectLegalHold',
-    chosenBy: ['legal-hold'],
-    parameters: version,
-  },
-  {
-    operation: 'GetObjectAttributes',
-    method: 'GET',
-    level: 'object',
-    action: 's3:GetObjectAttributes',
-    versionAction: 's3:GetObjectVersionAttributes',
-    chosenBy: ['attributes'],
-    parameters: version,
-  },
-  {
-    operation: 'GetObject',
-    method: 'GET',
-    level: 'object',
-    action: 's3:GetObject',
-    versionAction: 's3:GetObjectVersion',
-    parameters: reading,
-  },
-  {
-    operation: 'HeadObject',
-    method: 'HEAD',
-    level: 'object',
-    action: 's3:GetObject',
-    versionAction: 's3:GetObjectVersion',
-    parameters: reading,
-  },
-  {
-    operation: 'CreateMultipartUpload',
-    method: 'POST',
-    level: 'object',
-    action: 's3:PutObject',
-    chosenBy: ['uploads'],
-  },
-  {
-    operation: 'CompleteMultipartUpload',
-    method: 'POST',
-    level: 'object',
-    action: 's3:PutObject',
-    chosenBy: ['uploadId'],
-  },
-  {
-    operation: 'UploadPartCopy',
-    method: 'PUT',
-    level: 'object',
-    action: 's3:PutObject',
-    chosenBy: ['partNumber', 'uploadId'],
-    header: 'x-amz-copy-source',
-  },
-  {
-    operation: 'UploadPart',
-    method: 'PUT',
-    level: 'object',
-    action: 's3:PutObject',
-    chosenBy: ['partNumber', 'uploadId'],
-  },
-  {
-    operation: 'PutObjectRetention',
-    method: 'PUT',
-    level: 'object',
-    action: 's3:PutObjectRetention',
-    chosenBy: ['retention'],
-    parameters: version,
-  },
-  {
-    operation: 'PutObjectLegalHold',
-    method: 'PUT',
-    level: 'object',
-    action: 's3:PutObjectLegalHold',
-    chosenBy: ['legal-hold'],
-    parameters: version,
-  },
-  { operation: 'CopyObject', method: 'PUT', level: 'object', action: 's3:PutObject', header: 'x-amz-copy-source' },
-  { operation: 'PutObject', method: 'PUT', level: 'object', action: 's3:PutObject' },
-  {
-    operation: 'AbortMultipartUpload',
-    method: 'DELETE',
-    level: 'object',
-    action: 's3:AbortMultipartUpload',
-    chosenBy: ['uploadId'],
-  },
-  {
-    operation: 'DeleteObject',
-    method: 'DELETE',
-    level: 'object',
-    action: 's3:DeleteObject',
-    versionAction: 's3:DeleteObjectVersion',
-    parameters: version,
-  },
+  }),
+  object('GET', 'GetObjectRetention', 'GetObjectRetention', { chosenBy: 'retention', ...ofVersion }),
+  object('GET', 'GetObjectLegalHold', 'GetObjectLegalHold', { chosenBy: 'legal-hold', ...ofVersion }),
+  object('GET', 'GetObjectTagging', 'GetObjectTagging', { ...tagging, versionAction: 'GetObjectVersionTagging' }),
+  object('GET', 'GetObjectAttributes', 'GetObjectAttributes', {
+    chosenBy: 'attributes',
+    versionAction: 'GetObjectVersionAttributes',
+    ...ofVersion,
+  }),
+  object('GET', 'GetObject', 'GetObject', reading),
+  object('HEAD', 'HeadObject', 'GetObject', reading),
+  object('POST', 'CreateMultipartUpload', 'PutObject', { chosenBy: 'uploads' }),
+  object('POST', 'CompleteMultipartUpload', 'PutObject', { chosenBy: 'uploadId' }),
+  object('POST', 'RestoreObject', 'RestoreObject', { chosenBy: 'restore', ...ofVersion }),
+  object('PUT', 'UploadPartCopy', 'PutObject', { chosenBy: 'partNumber uploadId', ...copying }),
+  object('PUT', 'UploadPart', 'PutObject', { chosenBy: 'partNumber uploadId' }),
+  object('PUT', 'PutObjectRetention', 'PutObjectRetention', { chosenBy: 'retention', ...ofVersion }),
+  object('PUT', 'PutObjectLegalHold', 'PutObjectLegalHold', { chosenBy: 'legal-hold', ...ofVersion }),
+  object('PUT', 'PutObjectTagging', 'PutObjectTagging', { ...tagging, versionAction: 'PutObjectVersionTagging' }),
+  object('PUT', 'CopyObject', 'PutObject', copying),
+  object('PUT', 'PutObject', 'PutObject'),
+  object('DELETE', 'AbortMultipartUpload', 'AbortMultipartUpload', { chosenBy: 'uploadId' }),
+  object('DELETE', 'DeleteObjectTagging', 'DeleteObjectTagging', {
+    ...tagging,
+    versionAction: 'DeleteObjectVersionTagging',
+  }),
+  object('DELETE', 'DeleteObject', 'DeleteObject', { versionAction: 'DeleteObjectVersion', ...ofVersion }),
 ];
 
 /** The operation of a request; one with a parameter that nobody here understands is NotImplemented, not guessed at. */
-export function routeOf(request: IncomingMessage, { bucket, key, query }: Target): Route {
-  const level = bucket === '' ? 'service' : key === '' ? 'bucket' : 'object';
+export function routeOf(request: IncomingMessage, { bucket: name, key, query }: Target): Route {
+  const level = name === '' ? 'service' : key === '' ? 'bucket' : 'object';
   const route = routes.find(
     (candidate) =>
       candidate.method === request.method &&

@@ -2,12 +2,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Bucket, BucketConfiguration, Upload, UploadedPart, Version } from './model.ts';
+import type { Bucket, BucketConfiguration, Replicator, Upload, UploadedPart, Version } from './model.ts';
+import { slotsOf } from './slots.ts';
 import {
   assertWritable,
   dropVersion,
   findVersion,
   insertVersion,
+  noSuchVersion,
   versionOf,
   type WriteConditions,
 } from './versions.ts';
@@ -15,7 +17,7 @@ import {
 /**
  * Buckets on disk:
  *   <bucket>/objects/<2 hex>/<SHA-256 of the key>/<version id>.json and <unique>.data
- *   <bucket>/uploads/<upload id>/upload.json, <part number>.json and <unique>.part
+ *   <bucket>/uploads/<upload id>/upload.json, <part number>.json, whole.data and <unique>.part
  *   <bucket>/incoming/<unique>      bytes on their way in; emptied at start
  * Keys may hold anything, hence the hash; the key itself stands in the metadata. The rename of a `.json` is the
  * commit of a version or a part; data that no metadata names was never committed and goes at the next start.
@@ -28,6 +30,7 @@ export function openBucket(
   region: string,
   configuration: BucketConfiguration,
   now: number,
+  replicator: Replicator,
 ): Bucket {
   const directory = join(root, name);
   for (const folder of ['objects', 'uploads', 'incoming']) mkdirSync(join(directory, folder), { recursive: true });
@@ -37,6 +40,7 @@ export function openBucket(
     directory,
     created: now,
     configuration,
+    replicator,
     keys: [],
     versions: new Map(),
     uploads: new Map(),
@@ -59,7 +63,10 @@ function loadVersions(bucket: Bucket): void {
     }
   }
   found.sort((a, b) => a.sequence - b.sequence);
-  for (const version of found) insertVersion(bucket, version);
+  for (const version of found) {
+    insertVersion(bucket, version);
+    if (version.replication === 'PENDING') bucket.replicator.enqueue(bucket, version);
+  }
   bucket.sequence = found.at(-1)?.sequence ?? 0;
 }
 
@@ -74,7 +81,11 @@ function loadUploads(bucket: Bucket): void {
       continue;
     }
     const parts = documents.filter((document): document is UploadedPart => 'number' in document);
-    bucket.uploads.set(uploadId, { ...upload, parts: new Map(parts.map((part) => [part.number, part])) });
+    bucket.uploads.set(uploadId, {
+      ...upload,
+      parts: new Map(parts.map((part) => [part.number, part])),
+      slots: slotsOf(parts),
+    });
   }
 }
 
@@ -176,33 +187,63 @@ export function deleteVersion(
   });
 }
 
-/** Changes the lock of a version; `change` throws to refuse. */
-export function changeLock(
+/**
+ * Changes what may change of a version: `change` throws to refuse. With `replicate` the change goes where the version
+ * went.
+ */
+export function changeVersion(
   bucket: Bucket,
   key: string,
   versionId: string | undefined,
-  change: (lock: Version['lock']) => Version['lock'],
+  change: (version: Version) => Version,
+  replicate = false,
 ): Promise<void> {
   return exclusively(bucket, `key:${key}`, async () => {
-    const version = versionOf(bucket, key, versionId);
-    const changed = { ...version, lock: change(version.lock) };
+    const version = versionId === undefined ? versionOf(bucket, key) : findVersion(bucket, key, versionId);
+    if (!version) throw noSuchVersion(key, versionId as string);
+    // A copy's own changes stay with it.
+    const copied = replicate && version.replication !== 'REPLICA' && bucket.replicator.wants(bucket, version);
+    const changed = { ...change(version), ...(copied && { replication: 'PENDING' as const }) };
     await writeDocument(folderOf(bucket, key), `${version.versionId}.json`, changed);
     const versions = bucket.versions.get(key) ?? [];
     bucket.versions.set(
       key,
       versions.map((other) => (other === version ? changed : other)),
     );
+    if (copied) bucket.replicator.enqueue(bucket, changed);
   });
 }
 
-async function addVersion(bucket: Bucket, written: Omit<Version, 'versionId' | 'sequence'>): Promise<Version> {
-  const versionId = bucket.configuration.versioning === 'Enabled' ? uniqueId() : 'null';
+/** Adds a version that another bucket had, with its id. The file is taken over, or left where it is on failure. */
+export function commitReplica(bucket: Bucket, version: Version, file: string | undefined): Promise<void> {
+  return exclusively(bucket, `key:${version.key}`, async () => {
+    const folder = folderOf(bucket, version.key);
+    await mkdir(folder, { recursive: true });
+    const data = file && `${uniqueId()}.data`;
+    if (file && data) await rename(file, join(folder, data));
+    await addVersion(bucket, { ...version, data }, version.versionId);
+  });
+}
+
+async function addVersion(
+  bucket: Bucket,
+  written: Omit<Version, 'versionId' | 'sequence'>,
+  givenId?: string,
+): Promise<Version> {
+  const versionId = givenId ?? (bucket.configuration.versioning === 'Enabled' ? uniqueId() : 'null');
   const replaced = findVersion(bucket, written.key, versionId);
-  const version: Version = { ...written, versionId, sequence: ++bucket.sequence };
+  const copied = givenId === undefined && versionId !== 'null' && bucket.replicator.wants(bucket, written);
+  const version: Version = {
+    ...written,
+    versionId,
+    sequence: ++bucket.sequence,
+    ...(copied && { replication: 'PENDING' }),
+  };
   const folder = folderOf(bucket, written.key);
   await mkdir(folder, { recursive: true });
   await writeDocument(folder, `${versionId}.json`, version);
   insertVersion(bucket, version);
+  if (copied) bucket.replicator.enqueue(bucket, version);
   // Readers that have the old file open keep it until they end.
   if (replaced?.data) await rm(join(folder, replaced.data), { force: true });
   return version;

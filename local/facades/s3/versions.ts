@@ -58,6 +58,9 @@ export function dropVersion(bucket: Bucket, version: Version): void {
 export const noSuchKey = (key: string, headers: Record<string, string> = {}) =>
   s3Error('NoSuchKey', 'The specified key does not exist.', 404, { Key: key }, headers);
 
+export const noSuchVersion = (key: string, versionId: string) =>
+  s3Error('NoSuchVersion', 'The specified version does not exist.', 404, { Key: key, VersionId: versionId });
+
 /** The version to read: NoSuchKey, NoSuchVersion, or MethodNotAllowed for a delete marker asked for by its id. */
 export function versionOf(bucket: Bucket, key: string, versionId?: string): Version {
   if (versionId === undefined) {
@@ -69,9 +72,7 @@ export function versionOf(bucket: Bucket, key: string, versionId?: string): Vers
     return version;
   }
   const version = findVersion(bucket, key, versionId);
-  if (!version) {
-    throw s3Error('NoSuchVersion', 'The specified version does not exist.', 404, { Key: key, VersionId: versionId });
-  }
+  if (!version) throw noSuchVersion(key, versionId);
   if (version.deleteMarker) {
     throw s3Error(
       'MethodNotAllowed',

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { assertReadable } from './archive.ts';
 import { claimsOf, copyFile, type Received, receiveFile } from './body.ts';
 import { algorithmNamed } from './checksums.ts';
 import { checksumHeaders, descriptionFrom, encryptionHeaders, headersFrom, versionIdHeader } from './description.ts';
@@ -111,7 +112,13 @@ export async function copyObject(call: Call): Promise<void> {
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
     );
   }
-  const description = { ...wanted, headers: replace ? headersFrom(call) : original.headers };
+  assertReadable(original, call.world.now());
+  const retag = call.header('x-amz-tagging-directive')?.toUpperCase() === 'REPLACE';
+  const description = {
+    ...wanted,
+    headers: replace ? headersFrom(call) : original.headers,
+    tags: retag ? wanted.tags : original.tags,
+  };
   const file = incomingFile(bucket);
   const received = await copyFile(
     createReadStream(dataFile(from, original) as string, { highWaterMark: 1024 ** 2 }),

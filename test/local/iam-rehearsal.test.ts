@@ -1,0 +1,226 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { SendTaskFailureCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { followExecution } from '../../lib/cli/follow.ts';
+import { createOutput } from '../../lib/cli/output.ts';
+import { workDirectory } from '../../lib/cli/rehearse/assembly.ts';
+import { type Rehearsal, region, startRehearsal, system, type WorkflowRun } from '../../lib/cli/rehearse/rehearsal.ts';
+import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
+import { createSteps } from '../../lib/cli/steps.ts';
+import { functionName } from '../../lib/config/names.ts';
+import type { Workflow } from '../../lib/core/outcome.ts';
+import { type ApiCall, AwsError, type Caller } from '../../local/facade.ts';
+import { createAuthority } from '../../local/iam/authority.ts';
+import { accessDenied } from '../../local/iam/denial.ts';
+import type { RoleStatements } from '../../local/iam/unused.ts';
+import { sendSigned } from '../../local/runtime/signed-request.ts';
+
+/**
+ * What the templates allow, held against what a rehearsal does: nothing is missing, or it would not pass, and nothing
+ * is there without a use. What only failures use is used by failures that are brought about here.
+ */
+
+const directory = join(workDirectory, 'rehearse', `iam-${process.pid}`);
+const account = '111122223333';
+let rehearsal: Rehearsal;
+
+/** Permissions that none of this uses, by role, with the reason why they are given all the same. */
+const unusedHere: readonly { role: RegExp; actions: readonly string[]; why: string }[] = [
+  {
+    role: /FlowLogIAMRole/,
+    actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
+    why: 'the VPC writes its flow log, and no packet crosses a VPC here',
+  },
+  {
+    role: /WorkflowsBackupLogicalRole|WorkflowsRestoreTestRole/,
+    actions: ['logs:DeleteLogDelivery'],
+    why: 'Step Functions ends the delivery of a machine that is deleted or logs no more',
+  },
+];
+
+/** The roles of the region in which the rehearsal runs; the other region has the same ones for the day of its need. */
+function roles(): RoleStatements[] {
+  const arns = rehearsal.cloud.stacks
+    .filter((stack) => stack.region === region)
+    .flatMap((stack) => Object.values(stack.resources))
+    .filter(({ type }) => type === 'AWS::IAM::Role')
+    .map(({ made }) => made.attributes?.Arn);
+  return rehearsal.cloud.iam.statements().filter(({ arn }) => arns.includes(arn));
+}
+
+const roleOf = (call: ApiCall): string => call.principal.roleArn?.split('/').at(-1) ?? '';
+
+/** Runs a workflow with something done to it, once, by the first call that fits. */
+async function runWith(
+  workflow: Workflow,
+  fits: (call: ApiCall) => boolean,
+  strike: (call: ApiCall) => Promise<void> | void,
+): Promise<WorkflowRun> {
+  let struck = false;
+  const undo = rehearsal.cloud.intercept(async (call) => {
+    if (struck || !fits(call)) return;
+    struck = true;
+    await strike(call);
+  });
+  try {
+    const run = await rehearsal.run(workflow);
+    expect(struck).toBe(true);
+    return run;
+  } finally {
+    undo();
+  }
+}
+
+/** Gives a task's token back as failed while the task goes on: the workflow has to stop it. */
+async function giveUp(workflow: Workflow, role: RegExp): Promise<WorkflowRun> {
+  let token = '';
+  const undo = rehearsal.cloud.intercept((call) => {
+    if (call.operation !== 'RunTask') return;
+    const text = JSON.stringify(call.input);
+    token = /"AQC[A-Za-z0-9+/]{509}"/.exec(text)?.[0].slice(1, -1) ?? '';
+  });
+  try {
+    return await runWith(
+      workflow,
+      (call) => call.service === 's3' && role.test(roleOf(call)),
+      async () => {
+        await rehearsal.clients.sfn.send(
+          new SendTaskFailureCommand({ taskToken: token, error: 'GivenUp', cause: '{}' }),
+        );
+      },
+    );
+  } finally {
+    undo();
+  }
+}
+
+beforeAll(async () => {
+  const postgres = providePostgres(() => {});
+  // Large enough for multipart uploads.
+  rehearsal = await startRehearsal({ postgres, directory, size: 80_000_000, steps: createSteps(createOutput(true)) });
+});
+
+afterAll(async () => {
+  await rehearsal?.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+describe('with policies enforced', () => {
+  it('a backup is taken, verified, restored and proven', async () => {
+    for (const workflow of ['backup-logical', 'restore-test'] as const) {
+      const run = await rehearsal.run(workflow);
+      expect([workflow, run.failure, run.execution.status]).toEqual([workflow, undefined, 'SUCCEEDED']);
+      expect(run.slack).toBeDefined();
+    }
+  });
+
+  it('a backup that meets another object under its key reads it and says so', async () => {
+    const isPut = (call: ApiCall) => call.operation === 'PutObject' && /-backup-/.test(roleOf(call));
+    const run = await runWith('backup-logical', isPut, async ({ input }) => {
+      const { Bucket, Key } = input as { Bucket: string; Key: string };
+      await rehearsal.clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: 'of somebody else' }));
+    });
+    expect(run.execution.error).toBe('ManifestConflict');
+  });
+
+  it('a backup that is refused aborts its uploads', async () => {
+    const isPart = (call: ApiCall) => call.operation === 'UploadPart' && Number(call.input.PartNumber) === 2;
+    const run = await runWith('backup-logical', isPart, () => {
+      throw new AwsError('InvalidRequest', 'Refused by the test.', 400);
+    });
+    expect(run.execution.error).toBe('StorageRefused');
+    expect(rehearsal.cloud.calls().some(({ operation }) => operation === 'AbortMultipartUpload')).toBe(true);
+  });
+
+  it.each([
+    ['backup-logical', /-backup-/],
+    ['restore-test', /-restore-/],
+  ] as const)('a task of %s that was given up is stopped', async (workflow, role) => {
+    const run = await giveUp(workflow, role);
+    expect(run.execution.status).toBe('FAILED');
+    await expect.poll(() => rehearsal.cloud.ecs.tasks().every((task) => task.lastStatus === 'STOPPED')).toBe(true);
+    const stopped = rehearsal.cloud.calls().filter(({ operation }) => operation === 'StopTask');
+    expect(stopped.at(-1)?.principal.roleArn).toMatch(/Workflows(BackupLogical|RestoreTest)Role/);
+  });
+
+  it('a restore test of a backup that is not there fails by its name', async () => {
+    const { sfn } = rehearsal.clients;
+    const stateMachineArn = `arn:aws:states:${region}:${account}:stateMachine:rehearsal-restore-test`;
+    const input = JSON.stringify({ database: 'orders', backupId: '20200101T000000Z-000000' });
+    const { executionArn } = await sfn.send(new StartExecutionCommand({ stateMachineArn, input }));
+    const { execution } = await followExecution(sfn, String(executionArn), { interval: 100 });
+    expect(execution.error).toBe('BackupNotFound');
+  });
+
+  it('a function that reads a manifest which is not there is told so', async () => {
+    const { cloud } = rehearsal;
+    const manifestKey = 'rehearsal/orders/main/logical/none/manifest.json';
+    const event = { settings: rehearsal.settings, manifestKey, batch: { manifestKey, ranges: [] }, results: [] };
+    for (const name of ['plan-verification', 'verify-objects', 'confirm-verification']) {
+      const answer = await sendSigned(cloud, cloud.client(region).credentials, {
+        service: 'lambda',
+        region,
+        path: `/2015-03-31/functions/${functionName(system, name)}/invocations`,
+        body: JSON.stringify(event),
+      });
+      expect([name, await answer.json()]).toMatchObject([name, { errorType: 'BackupNotFound' }]);
+    }
+  });
+
+  it('a schedule whose start is refused is kept in the dead-letter queue', async () => {
+    const undo = rehearsal.cloud.intercept((call) => {
+      if (call.operation === 'StartExecution') throw new AwsError('ValidationException', 'Refused by the test.');
+    });
+    await expect(rehearsal.run('backup-logical')).rejects.toThrow(/Refused by the test/);
+    undo();
+    const sent = rehearsal.cloud.calls().findLast(({ operation }) => operation === 'SendMessage');
+    expect(sent?.principal.roleArn).toMatch(/-schedules-/);
+  });
+});
+
+describe('what the templates allow', () => {
+  it('is all used, but for what has a reason written here', () => {
+    const arns = roles().map(({ arn }) => arn);
+    const unused = rehearsal.cloud.unusedPermissions().filter(({ role }) => arns.includes(role));
+    const known = unusedHere.flatMap(({ role, actions }) =>
+      arns.filter((arn) => role.test(arn)).flatMap((arn) => actions.map((action) => `${arn} ${action}`)),
+    );
+    const found = unused.map(({ role, action }) => `${role} ${action}`);
+    expect(unused.filter(({ role, action }) => !known.includes(`${role} ${action}`))).toEqual([]);
+    expect(known.filter((entry) => !found.includes(entry))).toEqual([]);
+  });
+
+  it('has no statement without which nothing would be refused', () => {
+    const { iam, kms, s3, sns, lambda, usage } = rehearsal.cloud;
+    const refusals: string[] = [];
+    for (const { arn, statements } of roles()) {
+      for (const statement of statements) {
+        const actions = unusedHere.filter(({ role }) => role.test(arn)).flatMap((entry) => entry.actions);
+        if (statement.actions.every((action) => actions.includes(action))) continue;
+        const without = statements.filter((other) => other !== statement);
+        const policiesOf = (role: string) => (role === arn ? [{ statements: without }] : iam.policiesOf(role));
+        const authority = createAuthority(account, { policiesOf, trustOf: iam.trustOf }, [kms, s3, sns, lambda]);
+        const caller = (action: string): Caller => ({
+          service: action.split(':')[0] as string,
+          region,
+          principal: { arn: arn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/'), roleArn: arn },
+        });
+        const refused = usage()
+          .filter((use) => use.principal === arn && use.allowedBy.includes(statement.id))
+          .flatMap((use) => {
+            const decision = authority.decide(caller(use.action), use);
+            if (decision.allowed) return [];
+            const { service, principal } = caller(use.action);
+            const { message } = accessDenied(service, principal, use, decision.reason);
+            return message.includes(use.action) && message.includes(use.resource) ? [message] : [];
+          });
+        expect([statement.id, refused.length > 0]).toEqual([statement.id, true]);
+        refusals.push(...refused);
+      }
+    }
+    // The call itself is asked as it was recorded: with all its statements, nothing of this is refused.
+    expect(refusals.length).toBeGreaterThan(40);
+  });
+});
