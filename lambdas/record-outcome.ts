@@ -1,6 +1,6 @@
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { type MetricName, metricCatalogue, metricNamespace } from '../lib/core/metrics.ts';
-import type { BackupSummary, Outcome, ProofSummary, Workflow } from '../lib/core/outcome.ts';
+import type { BackupSummary, Outcome, ProofSummary, RestoreSummary, Workflow } from '../lib/core/outcome.ts';
 import { metricsOf } from '../lib/core/outcome-metrics.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { fromStateFailure, type StateFailure } from '../lib/core/state-failure.ts';
@@ -14,6 +14,8 @@ interface Event {
   readonly execution: { readonly arn: string; readonly startedAt: string };
   readonly backup: BackupSummary | null;
   readonly proof: ProofSummary | null;
+  /** Of the workflow `restore` alone. */
+  readonly restore?: RestoreSummary | null;
   readonly failure: StateFailure | null;
 }
 
@@ -38,9 +40,11 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     objectives: event.settings?.objectives ?? { rpoSeconds: 0, rtoSeconds: 0 },
     ...(event.backup && { backup: event.backup }),
     ...(proof && { proof }),
+    ...(event.restore && { restore: event.restore }),
     ...(failure && { failure: ownFailure as Outcome['failure'] }),
   };
-  publish(event.database, metricsOf(outcome));
+  const metrics = metricsOf(outcome);
+  if (metrics.size > 0) publish(event.database, metrics);
   return outcome;
 });
 
