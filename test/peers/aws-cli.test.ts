@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createOutput } from '../../lib/cli/output.ts';
@@ -51,7 +51,10 @@ describeWithPeers('aws, the command line', ['aws'], (aws) => {
     slackMessages = rehearsal.webhook.messages.length;
   }, 540_000);
 
-  afterAll(() => rehearsal?.stop());
+  afterAll(async () => {
+    await rehearsal?.stop();
+    if (rehearsal) rmSync(rehearsal.directory, { recursive: true, force: true });
+  });
 
   test.each(commands.map((command) => [command.index, command.text, command] as const))(
     '%i. %s',
