@@ -1,9 +1,19 @@
-/** One JSON line per event: what CloudWatch Logs Insights can query. Values must never hold a secret. */
-export function log(message: string, fields: Readonly<Record<string, unknown>> = {}): void {
-  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), message, ...fields })}\n`);
+/** Fields that every line of this process carries: job, database, execution. */
+let common: Readonly<Record<string, unknown>> = {};
+
+export function bindLog(fields: Readonly<Record<string, unknown>>): void {
+  common = fields;
 }
 
-/** Logs bytes and rate while a long work goes on; call `add` from the stream and `stop` at its end. */
+/** One JSON line per event: what CloudWatch Logs Insights can query. Values must never hold a secret. */
+export function log(message: string, fields: Readonly<Record<string, unknown>> = {}): void {
+  process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), message, ...common, ...fields })}\n`);
+}
+
+/**
+ * Logs bytes and rate while a long work goes on; call `add` from the stream and `stop` at its end. The command line
+ * reads these lines (lib/cli/task-progress.ts).
+ */
 export function startProgress(work: string, totalBytes: number) {
   const started = Date.now();
   let bytes = 0;
@@ -11,7 +21,7 @@ export function startProgress(work: string, totalBytes: number) {
     const seconds = (Date.now() - started) / 1000;
     log('progress', { work, bytes, totalBytes, bytesPerSecond: Math.round(bytes / Math.max(seconds, 0.001)), seconds });
   };
-  const timer = setInterval(report, 5_000);
+  const timer = setInterval(report, 2_000);
   return {
     add: (more: number) => {
       bytes += more;

@@ -7,7 +7,7 @@ import { describeFailure, PgdrError, toFailure } from '../lib/core/errors.ts';
 import { parseSettings } from '../lib/core/settings.ts';
 import { backupLogical } from './backup-logical.ts';
 import { type Job, JobFailure } from './job.ts';
-import { log } from './log.ts';
+import { bindLog, log } from './log.ts';
 import { restoreJob } from './restore-job.ts';
 import { restoreTest } from './restore-test.ts';
 
@@ -36,8 +36,10 @@ async function main(jobName: string): Promise<void> {
     const job = jobs[jobName];
     if (!job) throw new PgdrError('SettingsInvalid', `no such job: ${jobName}`);
     const input = parseInput(process.env.PGDR_JOB_INPUT);
+    const settings = parseSettings(input.settings);
+    bindLog({ job: jobName, database: settings.database, execution: (input.execution as { arn?: string })?.arn });
     const output = await job({
-      settings: parseSettings(input.settings),
+      settings,
       input,
       directory,
       attempt: randomBytes(3).toString('hex'),
@@ -48,7 +50,7 @@ async function main(jobName: string): Promise<void> {
       },
     });
     await token.succeed(output);
-    log('job succeeded', { job: jobName });
+    log('job succeeded');
   } catch (thrown) {
     // When the task was stopped, that is the reason; what failed because of the stop is only its echo.
     const failure = toFailure(stop.signal.aborted ? stop.signal.reason : thrown);

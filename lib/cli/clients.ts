@@ -1,4 +1,5 @@
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { CloudWatchLogsClient } from '@aws-sdk/client-cloudwatch-logs';
 import { ECSClient } from '@aws-sdk/client-ecs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
@@ -14,6 +15,7 @@ export interface Clients {
   readonly cloudwatch: CloudWatchClient;
   readonly secrets: SecretsManagerClient;
   readonly ecs: ECSClient;
+  readonly logs: CloudWatchLogsClient;
   close(): void;
 }
 
@@ -26,6 +28,7 @@ export function createClients(config: ClientSettings): Clients {
     cloudwatch: new CloudWatchClient(config),
     secrets: new SecretsManagerClient(config),
     ecs: new ECSClient(config),
+    logs: new CloudWatchLogsClient(config),
   };
   return {
     region: config.region,

@@ -20,6 +20,8 @@ export interface FollowOptions {
   readonly watcher?: StateWatcher;
   /** Milliseconds between looks; Step Functions refuses more than a few a second for an account. */
   readonly interval?: number;
+  /** Asked about every two seconds how far the running state is. */
+  readonly progress?: () => Promise<string | undefined>;
 }
 
 /** Follows an execution to its end. */
@@ -28,7 +30,8 @@ export async function followExecution(
   executionArn: string,
   options: FollowOptions = {},
 ): Promise<Followed> {
-  const { watcher = {}, interval = 1000 } = options;
+  const { watcher = {}, interval = 1000, progress } = options;
+  let asked = Date.now();
   const tracker = trackStates(watcher);
   let seen = 0;
   for (;;) {
@@ -41,6 +44,11 @@ export async function followExecution(
     if (execution.status !== 'RUNNING') {
       const seconds = ((execution.stopDate?.getTime() ?? Date.now()) - (execution.startDate?.getTime() ?? 0)) / 1000;
       return { execution, steps: tracker.finish(execution.stopDate ?? new Date()), seconds };
+    }
+    if (progress && Date.now() - asked >= 2000) {
+      asked = Date.now();
+      const text = await progress();
+      if (text) watcher.progress?.(text);
     }
     await sleep(interval);
   }

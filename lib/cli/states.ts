@@ -17,6 +17,8 @@ export interface StateStep {
 export interface StateWatcher {
   entered?(name: string, at: Date, inner: boolean): void;
   left?(step: StateStep): void;
+  /** How far the state that runs now is. */
+  progress?(text: string): void;
 }
 
 interface OpenState {

@@ -66,15 +66,22 @@ export function createSteps(output: Output, began: number = Date.now()): Steps {
         throw error;
       }
     },
-    watch: (group) => ({
-      entered(name, at, inner) {
-        output.transient(`${clock(at.getTime())}  ${inner ? '  ' : ''}… ${name}`);
-      },
-      left(step) {
-        const { name, ok, seconds, inner, error } = step;
-        const offset = (Date.parse(step.startedAt) - began) / 1000;
-        end({ name, ok, seconds, offset, group, ...(inner && { inner }), ...(error && { detail: error }) });
-      },
-    }),
+    watch: (group) => {
+      let current = '';
+      return {
+        entered(name, at, inner) {
+          current = `${inner ? '  ' : ''}… ${name}`;
+          output.transient(`${clock(at.getTime())}  ${current}`);
+        },
+        progress(text) {
+          output.transient(`${clock()}  ${current} ${text}`);
+        },
+        left(step) {
+          const { name, ok, seconds, inner, error } = step;
+          const offset = (Date.parse(step.startedAt) - began) / 1000;
+          end({ name, ok, seconds, offset, group, ...(inner && { inner }), ...(error && { detail: error }) });
+        },
+      };
+    },
   };
 }

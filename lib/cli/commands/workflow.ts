@@ -7,6 +7,7 @@ import { followExecution } from '../follow.ts';
 import { createOutput, formatBytes, formatSeconds, formatTable, type Output } from '../output.ts';
 import { errorLines } from '../rehearse/summary.ts';
 import { createSteps, type StepRecord } from '../steps.ts';
+import { watchTask } from '../task-progress.ts';
 
 export interface WorkflowOptions {
   readonly json?: boolean;
@@ -67,7 +68,10 @@ export async function runWorkflow(
     }
 
     const steps = createSteps(output);
-    const { execution, seconds } = await followExecution(clients.sfn, executionArn, { watcher: steps.watch(workflow) });
+    const { execution, seconds } = await followExecution(clients.sfn, executionArn, {
+      watcher: steps.watch(workflow),
+      progress: watchTask(clients, config.name, executionArn),
+    });
     const status = execution.status ?? 'UNKNOWN';
     const ok = status === 'SUCCEEDED';
     const result: WorkflowResult = {

@@ -15,6 +15,7 @@ import { formatBytes } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import type { StateStep } from '../states.ts';
 import type { Steps } from '../steps.ts';
+import { watchTask } from '../task-progress.ts';
 import { synthesize } from './assembly.ts';
 import { type DemoDatabase, fillDemoDatabase, startDemoDatabase } from './demo-database.ts';
 import { requireReachable, serverAccount } from './unprivileged.ts';
@@ -35,6 +36,8 @@ const slackSecret = 'pgdr/slack';
 
 export interface RehearsalOptions {
   readonly postgres: PostgresBinaries;
+  /** What the restore test restores into, of the same major or a newer one. @default postgres */
+  readonly restorePostgres?: PostgresBinaries;
   /** Where the run keeps everything; made, and emptied first. */
   readonly directory: string;
   /** Bytes of data to begin with. */
@@ -84,7 +87,7 @@ export interface WorkflowRun {
 }
 
 export async function startRehearsal(options: RehearsalOptions): Promise<Rehearsal> {
-  const { postgres, directory, steps } = options;
+  const { postgres, restorePostgres = postgres, directory, steps } = options;
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   requireReachable(directory, serverAccount());
@@ -99,6 +102,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
     const assembly = await steps.run('Synthesize', async (say) => {
       const result = await synthesize(rehearsalConfig, {
         PGDR_REHEARSE_MAJOR: String(postgres.major),
+        PGDR_REHEARSE_RESTORE_MAJOR: String(restorePostgres.major),
       });
       say(`${result.reused ? 'unchanged, reused ' : ''}${relative(process.cwd(), result.directory)}`);
       return result.directory;
@@ -109,7 +113,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
         directory: join(directory, 'cloud'),
         port: options.port,
         // In the cloud the image holds the tools of its major; here they are this machine's.
-        containerPath: ({ buildArgs }) => [binariesFor(buildArgs.PG_MAJOR, postgres)],
+        containerPath: ({ buildArgs }) => [binariesFor(buildArgs.PG_MAJOR, [postgres, restorePostgres])],
         verbose: options.verbose,
       });
       undo.push(() => started.close());
@@ -163,11 +167,12 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
   }
 }
 
-function binariesFor(major: string | undefined, postgres: PostgresBinaries): string {
-  if (Number(major) === postgres.major) return postgres.bin;
+function binariesFor(major: string | undefined, available: readonly PostgresBinaries[]): string {
+  const found = available.find((postgres) => Number(major) === postgres.major);
+  if (found) return found.bin;
   throw new CliError(
     'PostgresMissing',
-    `A task wants the tools of PostgreSQL ${major}, but ${postgres.bin} holds ${postgres.major}.`,
+    `A task wants the tools of PostgreSQL ${major}, but there are those of ${available.map((p) => p.major).join(', ')}.`,
   );
 }
 
@@ -192,6 +197,7 @@ async function runWorkflow(
   } = await followExecution(clients.sfn, executionArn, {
     watcher: steps.watch(workflow),
     interval: 100,
+    progress: watchTask(clients, system, executionArn),
   });
   const succeeded = execution.status === 'SUCCEEDED';
   const slack = await webhook.waitFor(() => true, 20, slackBefore);

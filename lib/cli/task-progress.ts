@@ -1,0 +1,41 @@
+import { FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { taskLogGroup } from '../config/names.ts';
+import type { Clients } from './clients.ts';
+import { formatBytes } from './output.ts';
+
+/** How far a running task is, read from the progress lines that it logs (tasks/log.ts). */
+
+interface Progress {
+  readonly work: string;
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+}
+
+/** Gives a function that answers `dump 120.4 MB of about 205.6 MB, 31.2 MB/s`, or nothing when there is no news. */
+export function watchTask(clients: Clients, system: string, executionArn: string): () => Promise<string | undefined> {
+  let since = Date.now() - 60_000;
+  return async () => {
+    try {
+      const { events = [] } = await clients.logs.send(
+        new FilterLogEventsCommand({
+          logGroupName: taskLogGroup(system),
+          filterPattern: `"progress" "${executionArn}"`,
+          startTime: since,
+        }),
+      );
+      const last = events.at(-1);
+      if (!last?.message) return undefined;
+      since = (last.timestamp ?? since) + 1;
+      return describe(JSON.parse(last.message) as Progress);
+    } catch {
+      // Whoever may start a workflow need not be allowed to read logs: the steps are shown all the same.
+      return undefined;
+    }
+  };
+}
+
+function describe({ work, bytes, totalBytes, bytesPerSecond }: Progress): string {
+  const total = totalBytes > bytes ? ` of about ${formatBytes(totalBytes)}` : '';
+  return `${work} ${formatBytes(bytes)}${total}, ${formatBytes(bytesPerSecond)}/s`;
+}
