@@ -4,6 +4,10 @@ export type RegionState = 'up' | 'cut-off' | 'down';
 /** What can fail beside a region: the one place in which Route 53's API lives. Names are answered all the same. */
 export const ROUTE53_CONTROL_PLANE = 'route53-control-plane';
 
+/** Services that are told of no region live in this one, wherever a request is signed for. */
+const GLOBAL_REGION = 'us-east-1';
+const GLOBAL_SERVICES = new Set(['iam', 'route53']);
+
 /** Which regions are up, and who reaches whom. */
 export interface Outages {
   state(place: string): RegionState;
@@ -28,7 +32,8 @@ export function createOutages(): Outages {
       states.set(place, next);
       for (const listener of listeners) listener(place, next);
     },
-    reachable: (from, to, service) => {
+    reachable: (from, region, service) => {
+      const to = GLOBAL_SERVICES.has(service ?? '') ? GLOBAL_REGION : region;
       if (service === 'route53' && state(ROUTE53_CONTROL_PLANE) !== 'up') return false;
       if (state(to) === 'down' || (from !== undefined && state(from) === 'down')) return false;
       if (from === to) return true;

@@ -9,6 +9,7 @@ import {
   type World,
 } from '../facade.ts';
 import { authorizer, page } from '../runtime/api.ts';
+import { createEcsServices } from '../runtime/ecs-services.ts';
 import { passedRoles } from '../runtime/execution-role.ts';
 import { onlyKnown, required, tagMap } from '../runtime/properties.ts';
 import { readRunTaskInput } from '../runtime/run-task-input.ts';
@@ -36,7 +37,7 @@ interface Cluster {
 /** ECS forgets stopped tasks after an hour; here the latest of them stay. */
 const KEPT_TASKS = 1000;
 
-/** ECS on Fargate: clusters, task definitions, and tasks that are child processes. Services are not offered. */
+/** ECS on Fargate: clusters, task definitions, tasks that are child processes, and services that keep them up. */
 export function createEcs(world: World, options: TaskOptions): EcsFacade {
   const clusters: Cluster[] = [];
   const definitions: TaskDefinition[] = [];
@@ -66,10 +67,34 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
     }
   };
   const changed = (task: Task): void => {
+    services.onTask(task);
     for (const listener of listeners) listener(task.view());
   };
+  const remember = (task: Task): Task => {
+    tasks.set(task.arn.split('/').at(-1) ?? '', task);
+    return task;
+  };
+  const services = createEcsServices(world, {
+    authorize,
+    clusterOf,
+    definitionOf: (name, region) => findTaskDefinition(definitions, region, name),
+    start: (given) => {
+      forgetOldTasks();
+      return remember(startTask(world, options, given, changed));
+    },
+  });
+  // A region that is down has no machines; what runs in one that is cut off goes on.
+  const stopWatching = world.outages.onChange((place, state) => {
+    if (state !== 'down') return;
+    for (const task of tasks.values()) {
+      if (task.arn.split(':')[3] === place && task.lastStatus !== 'STOPPED')
+        task.kill(`The region ${place} is down`).catch(() => {});
+    }
+  });
 
   const operations: Readonly<Record<string, Operation>> = {
+    ...services.operations,
+
     RunTask: async (input, context) => {
       const { region } = context;
       const name = String(input.taskDefinition);
@@ -102,7 +127,7 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
       const started = Array.from({ length: checked.count }, () =>
         startTask(world, options, { region, clusterName: cluster.name, definition, input: checked }, changed),
       );
-      for (const task of started) tasks.set(task.arn.split('/').at(-1) ?? '', task);
+      started.forEach(remember);
       if (token) byToken.set(token, { request, arns: started.map(({ arn }) => arn) });
       return { tasks: started.map((task) => task.describe()), failures: [] };
     },
@@ -192,7 +217,7 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
       return {
         clusters: found
           .filter((cluster) => cluster !== undefined)
-          .map((cluster) => describeCluster(cluster, [...tasks.values()])),
+          .map((cluster) => describeCluster(cluster, [...tasks.values()], services.activeIn(cluster.arn))),
         failures: arns.filter((_, index) => !found[index]).map((arn) => ({ arn, reason: 'MISSING' })),
       };
     },
@@ -231,6 +256,8 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
       return { ref: cluster.name };
     },
 
+    'AWS::ECS::Service': services.make,
+
     'AWS::ECS::TaskDefinition': (properties, context) => {
       const family = properties.Family ?? context.generatedName;
       const { region } = context;
@@ -252,6 +279,8 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
       return () => listeners.delete(listener);
     },
     close: async () => {
+      stopWatching();
+      services.close();
       const running = [...tasks.values()].filter((task) => task.lastStatus !== 'STOPPED');
       await Promise.all(running.map((task) => task.kill('The local cloud was closed')));
     },
@@ -271,7 +300,7 @@ const taggingAtStart = (cluster: string): Permission => ({
 const tagList = (tags: Readonly<Record<string, string>>) =>
   Object.entries(tags).map(([key, value]) => ({ key, value }));
 
-const describeCluster = (cluster: Cluster, tasks: readonly Task[]) => {
+const describeCluster = (cluster: Cluster, tasks: readonly Task[], services: number) => {
   const own = tasks.filter((task) => task.clusterArn === cluster.arn);
   return {
     clusterArn: cluster.arn,
@@ -280,7 +309,7 @@ const describeCluster = (cluster: Cluster, tasks: readonly Task[]) => {
     registeredContainerInstancesCount: 0,
     runningTasksCount: own.filter((task) => task.lastStatus === 'RUNNING').length,
     pendingTasksCount: own.filter((task) => ['PROVISIONING', 'PENDING'].includes(task.lastStatus)).length,
-    activeServicesCount: 0,
+    activeServicesCount: services,
     capacityProviders: cluster.capacityProviders,
     tags: tagList(cluster.tags),
   };

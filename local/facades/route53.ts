@@ -131,7 +131,7 @@ export function createRoute53(world: World, options: Route53Options): Route53Fac
           comment: given.HostedZoneConfig?.Comment,
           vpcs: given.VPC ? [given.VPC] : [],
         });
-        const change = { id: 'C0', submitted: new Date(world.now()), status: 'INSYNC' as const };
+        const change = zones.change(zone, []);
         const [first] = zone.vpcs;
         return {
           content: {
@@ -203,8 +203,7 @@ export function createRoute53(world: World, options: Route53Options): Route53Fac
         if (zone.vpcs.length === 0)
           throw new AwsError('PublicZoneVPCAssociation', 'A public zone cannot be associated with a VPC.');
         zone.vpcs.push(fromXml(body, 'AssociateVPCWithHostedZoneRequest').VPC);
-        const change = { id: 'C0', submitted: new Date(world.now()), status: 'INSYNC' as const };
-        return { content: { ChangeInfo: changeInfo(change) } };
+        return { content: { ChangeInfo: changeInfo(zones.change(zone, [])) } };
       },
     },
     {

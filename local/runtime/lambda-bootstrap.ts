@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { machineNow, setClock } from './lambda-clock.ts';
 import { installConsole } from './lambda-console.ts';
 import type { FromSandbox, ToSandbox } from './lambda-messages.ts';
 import { confineModules, isModulePackage } from './lambda-modules.ts';
@@ -50,6 +51,7 @@ try {
 
 async function invoke(message: ToSandbox): Promise<void> {
   requestId = message.requestId;
+  setClock(message.clock);
   const context = {
     callbackWaitsForEmptyEventLoop: true,
     functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
@@ -59,7 +61,7 @@ async function invoke(message: ToSandbox): Promise<void> {
     awsRequestId: message.requestId,
     logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
-    getRemainingTimeInMillis: () => Math.max(0, message.deadline - Date.now()),
+    getRemainingTimeInMillis: () => Math.max(0, message.deadline - machineNow()),
   };
   try {
     const result = await callHandler(JSON.parse(message.event), context);

@@ -13,6 +13,8 @@ export interface ToSandbox {
   /** Milliseconds since the epoch at which the invocation times out. */
   readonly deadline: number;
   readonly functionArn: string;
+  /** The cloud's clock: milliseconds since the epoch as the event is sent, and how fast it runs. */
+  readonly clock: { readonly now: number; readonly rate: number };
 }
 
 export type FromSandbox =

@@ -58,6 +58,9 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
   const waiting: (() => void)[] = [];
   let busy = 0;
   let closed = false;
+  const stopWatching = world.outages.onChange((place, state) => {
+    if (place === fn.region && state === 'down') for (const { sandbox } of all) sandbox.kill();
+  });
 
   const acquire = async (): Promise<void> => {
     if (fn.reservedConcurrency !== undefined && busy >= fn.reservedConcurrency) {
@@ -149,7 +152,13 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
         return answer(JSON.stringify(failure), true);
       }
     }
-    const message: ToSandbox = { requestId, event, deadline: Date.now() + fn.timeout * 1000, functionArn: fn.arn };
+    const message: ToSandbox = {
+      requestId,
+      event,
+      deadline: Date.now() + fn.timeout * 1000,
+      functionArn: fn.arn,
+      clock: { now: world.now(), rate: world.clock.rate },
+    };
     worker.sandbox.child.send(message, () => {});
     const outcome = await nextMessage(worker, lines, fn.timeout * 1000, requestId);
     if (outcome === 'timeout') {
@@ -174,6 +183,9 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
       await acquire();
       try {
         if (closed) throw new AwsError('ServiceException', 'The local cloud is closing.', 500);
+        // An event that waits goes back to its queue, as it does when it is throttled.
+        if (world.outages.state(fn.region) === 'down')
+          throw new AwsError('TooManyRequestsException', `${fn.region} is down.`, 429);
         return await carryOut(event, requestId);
       } finally {
         release();
@@ -181,6 +193,7 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
     },
     close: async () => {
       closed = true;
+      stopWatching();
       await Promise.all(
         [...all].map((worker) => {
           worker.sandbox.kill();

@@ -43,10 +43,13 @@ export interface Task {
   readonly input: RunTaskInput;
   readonly lastStatus: string;
   readonly desiredStatus: string;
+  /** Why it ended or ends: `EssentialContainerExited`, `UserInitiated`, … */
+  readonly stopCode: string | undefined;
   /** As DescribeTasks shows it. */
   describe(): Record<string, unknown>;
   view(): TaskView;
-  stop(reason: string): void;
+  /** @param code @default 'UserInitiated' */
+  stop(reason: string, code?: string): void;
   /** SIGKILL at once; settles when the task is STOPPED. */
   kill(reason: string): Promise<void>;
   readonly stopped: Promise<void>;
@@ -220,7 +223,10 @@ export function startTask(
     get desiredStatus() {
       return desiredStatus;
     },
-    stop: (reason) => end('UserInitiated', reason),
+    get stopCode() {
+      return stopCode;
+    },
+    stop: (reason, code = 'UserInitiated') => end(code, reason),
     kill: (reason) => {
       killed = true;
       end('UserInitiated', reason);

@@ -30,7 +30,7 @@ const zone = {
     simple('a.internal.', 'A', 60, '10.0.0.1', '10.0.0.2'),
     simple('six.internal.', 'AAAA', 60, 'fd00::1'),
     simple('text.internal.', 'TXT', 60, '"one" "two \\"quoted\\""'),
-      simple('mx.internal.', 'MX', 60, '10 a.internal.'),
+    simple('mx.internal.', 'MX', 60, '10 a.internal.'),
     simple('*.wild.internal.', 'A', 60, '10.0.0.9'),
     simple('own.wild.internal.', 'TXT', 60, '"own"'),
     simple('out.internal.', 'CNAME', 60, 'elsewhere.example.'),

@@ -134,7 +134,7 @@ describe('a function', () => {
     make('sdk', code, {}, 'index.mjs');
     expect((await invoke('sdk', {})).payload).toEqual({ Metrics: [], client: 'function' });
     const call = host.ledger.calls().findLast(({ operation }) => operation === 'ListMetrics');
-    expect(call?.principal).toEqual({ arn: 'arn:aws:sts::111122223333:assumed-role/function/sdk', roleArn });
+    expect(call?.principal).toMatchObject({ arn: 'arn:aws:sts::111122223333:assumed-role/function/sdk', roleArn });
   });
 
   it('finds nothing that lies above its bundle', async () => {

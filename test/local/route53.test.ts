@@ -66,7 +66,7 @@ async function createZone(Name: string): Promise<string> {
       VPC: { VPCId: 'vpc-1', VPCRegion: region },
     }),
   );
-  expect([VPC?.VPCId, ChangeInfo?.Status, Location]).toEqual(['vpc-1', 'INSYNC', expect.stringContaining('/Z')]);
+  expect([VPC?.VPCId, ChangeInfo?.Status, Location]).toEqual(['vpc-1', 'PENDING', expect.stringContaining('/Z')]);
   return String(HostedZone?.Id);
 }
 
