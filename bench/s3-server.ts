@@ -19,7 +19,7 @@ await s3.resources['AWS::S3::Bucket']?.(
 );
 
 process.on('message', (message) => {
-  if (message === 'memory')
+  if (message === 'usage')
     process.send?.({ maxRssBytes: process.resourceUsage().maxRSS * 1024, cpu: process.cpuUsage() });
 });
 process.on('disconnect', () => void host.close().then(() => process.exit()));

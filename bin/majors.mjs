@@ -9,10 +9,10 @@ import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -20,7 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isOpen, openAll, outsideOf } from './workspace.mjs';
+import { isOpen, isOurs, openAll, outsideOf } from './workspace.mjs';
 
 /** The Debian release that a major comes from. */
 const suites = { 15: 'bookworm', 17: 'trixie', 18: 'sid' };
@@ -67,17 +67,19 @@ function majorsDirectory() {
   const inside = join(checkout, '.pgdr', 'majors');
   mkdirSync(dirname(inside), { recursive: true });
   if (process.getuid?.() !== 0 || isOpen(dirname(inside))) {
+    if (lstatSync(inside, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(inside);
     mkdirSync(inside, { recursive: true });
+    chmodSync(inside, 0o755);
     return inside;
   }
   const workspace = outsideOf(checkout);
   if (workspace === undefined) throw new Failure(`other users may not enter ${checkout}, and there is nowhere else`);
   const outside = `${workspace}-majors`;
-  mkdirSync(outside, { recursive: true, mode: 0o755 });
-  if (!existsSync(inside) || readlinkSync(inside) !== outside) {
-    rmSync(inside, { recursive: true, force: true });
-    symlinkSync(outside, inside);
-  }
+  if (existsSync(outside) && !isOurs(outside)) throw new Failure(`${outside} is somebody else's. Try: remove it`);
+  mkdirSync(outside, { recursive: true });
+  chmodSync(outside, 0o755);
+  rmSync(inside, { recursive: true, force: true });
+  symlinkSync(outside, inside);
   return outside;
 }
 
@@ -113,7 +115,11 @@ const versionOf = async (target) =>
 /** The server's packages and all that they depend on, chosen and checked by apt as for an empty system. */
 async function download(major, directory) {
   const at = (...path) => join(directory, ...path);
-  for (const path of [['etc', 'parts'], ['state', 'lists', 'partial'], ['cache', 'archives', 'partial']]) {
+  for (const path of [
+    ['etc', 'parts'],
+    ['state', 'lists', 'partial'],
+    ['cache', 'archives', 'partial'],
+  ]) {
     mkdirSync(at(...path), { recursive: true });
   }
   writeFileSync(at('status'), '');
@@ -137,8 +143,14 @@ async function download(major, directory) {
     'APT::Sandbox::User': 'root',
   };
   const file = at('apt.conf');
-  writeFileSync(file, Object.entries(configuration).map(([name, value]) => `${name} "${value}";\n`).join(''));
-  const apt = (...args) => run('apt-get', ['--quiet', ...args], { APT_CONFIG: file, DEBIAN_FRONTEND: 'noninteractive' });
+  writeFileSync(
+    file,
+    Object.entries(configuration)
+      .map(([name, value]) => `${name} "${value}";\n`)
+      .join(''),
+  );
+  const apt = (...args) =>
+    run('apt-get', ['--quiet', ...args], { APT_CONFIG: file, DEBIAN_FRONTEND: 'noninteractive' });
   await apt('update');
   await apt('install', '--yes', '--download-only', `postgresql-${major}`, `postgresql-client-${major}`);
   const archives = at('cache', 'archives');
@@ -178,7 +190,12 @@ function libraryDirectories(root) {
   return ['usr/lib', 'lib']
     .map((path) => join(root, path))
     .filter((path) => existsSync(path))
-    .flatMap((path) => [...readdirSync(path).filter((name) => /-linux-gnu/.test(name)).map((name) => join(path, name)), path]);
+    .flatMap((path) => [
+      ...readdirSync(path)
+        .filter((name) => /-linux-gnu/.test(name))
+        .map((name) => join(path, name)),
+      path,
+    ]);
 }
 
 function requireTools() {

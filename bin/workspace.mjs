@@ -67,7 +67,7 @@ export function prepareWorkspace(root, say) {
 }
 
 /** A directory, no link, of root's own, which nobody else may write to. */
-function isOurs(directory) {
+export function isOurs(directory) {
   if (!existsSync(directory)) return false;
   const { uid, mode } = lstatSync(directory);
   return lstatSync(directory).isDirectory() && uid === 0 && (mode & 0o022) === 0;

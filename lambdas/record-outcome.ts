@@ -23,7 +23,7 @@ interface Event {
 export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
   const endedAt = new Date();
   const region = event.execution.arn.split(':')[3] ?? '';
-  const failure = event.failure ? fromStateFailure(event.failure) : undefined;
+  const failure = event.failure ? fromStateFailure(event.workflow, event.failure) : undefined;
   const { proof: failedProof, ...ownFailure } = failure ?? {};
   const proof = event.proof ?? failedProof;
   const outcome: Outcome = {

@@ -103,7 +103,11 @@ export function encodeError(
     return { status, headers: { 'content-type': 'application/xml' }, body };
   }
   const type = protocol === 'rest' ? 'application/json' : `application/x-amz-${protocol}`;
-  return { status, headers: { ...headers, 'content-type': type }, body: encodeJson({ __type: code, message, ...error.members }) };
+  return {
+    status,
+    headers: { ...headers, 'content-type': type },
+    body: encodeJson({ __type: code, message, ...error.members }),
+  };
 }
 
 /** JSON as AWS's protocols write it: timestamps are epoch seconds, blobs base64, maps objects. */

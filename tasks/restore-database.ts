@@ -118,10 +118,10 @@ export async function replaceDatabase(client: Client, name: string, fresh: strin
 export async function renameSchema(client: Client, from: string, to: string): Promise<void> {
   const [old, fresh] = [quoteIdentifier(from), quoteIdentifier(to)];
   await client.query(`ALTER SCHEMA ${old} RENAME TO ${fresh}`);
-  await client.query(`CREATE SCHEMA ${old}`);
   const { rows } = await client.query(
     'SELECT extname AS name FROM pg_extension WHERE extnamespace = $1::regnamespace',
     [fresh],
   );
+  if (rows.length > 0 || from === 'public') await client.query(`CREATE SCHEMA ${old}`);
   for (const { name } of rows) await client.query(`ALTER EXTENSION ${quoteIdentifier(name)} SET SCHEMA ${old}`);
 }

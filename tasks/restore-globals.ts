@@ -1,9 +1,10 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import type { Manifest } from '../lib/core/manifest.ts';
 import { objectOf } from '../lib/core/restore-plan.ts';
+import { withPossibleGrantors } from '../lib/core/role-grants.ts';
 import { splitStatements, unquoteIdentifier, withoutClause, wordsOf } from '../lib/core/sql-statements.ts';
 import { log } from './log.ts';
 import { intoFile, readObject } from './restore-stream.ts';
@@ -18,7 +19,10 @@ export async function fetchGlobals(manifest: Manifest, store: ObjectStore, optio
 
 /** For a server of our own: every role as it was. */
 export async function restoreAllRoles(path: string, server: TargetServer, signal: AbortSignal): Promise<void> {
-  const args = ['--no-psqlrc', '--quiet', '--dbname=postgres', `--file=${path}`];
+  const script = `${path}.own`;
+  const statements = withPossibleGrantors(splitStatements(await readFile(path, 'utf8')));
+  await writeFile(script, statements.map((statement) => `${statement};\n`).join(''), { mode: 0o600 });
+  const args = ['--no-psqlrc', '--quiet', '--dbname=postgres', `--file=${script}`];
   const psql = startRestoring('psql', args, server.tools, signal);
   psql.process.stdin?.end();
   await finish('globals', psql);

@@ -4,8 +4,8 @@ import type { TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Manifest, TableFingerprint } from '../lib/core/manifest.ts';
 import { dataEntries, type Omission, type RestorePlan } from '../lib/core/restore-plan.ts';
-import type { Selection } from '../lib/core/restore-selection.ts';
-import { parseRelation, quoteIdentifier, relationKey } from '../lib/core/sql-statements.ts';
+import { describeEntry, type Selection } from '../lib/core/restore-selection.ts';
+import { parseRelation, quoteIdentifier, relationKey, splitStatements } from '../lib/core/sql-statements.ts';
 import { fingerprintOf, pinned } from '../lib/postgres/fingerprint.ts';
 import { startTool } from '../lib/postgres/tools.ts';
 import { withClient } from './restore.ts';
@@ -23,7 +23,12 @@ import {
 import { beginTransaction, type Transaction } from './restore-transaction.ts';
 import { verifyTables } from './restore-verify.ts';
 
-export interface IntoOptions extends RestoreOptions {
+/** Proves that the execution still waits; asked before the commit. */
+interface Committing extends RestoreOptions {
+  stillWanted(): Promise<void>;
+}
+
+export interface IntoOptions extends Committing {
   /** May tables of these names be dropped first? */
   readonly overwrite: boolean;
   readonly lockTimeoutSeconds: number;
@@ -53,7 +58,12 @@ export async function restoreInto(
   const replaced = conflicts.filter((entry) => entry.kind.endsWith('TABLE'));
 
   const wanted = new Set<TocEntry>([...selection.chosen, ...missing]);
-  const made = definitions.toc.filter((entry) => wanted.has(entry));
+  // To a head that is there already, a partition is attached when it is complete: its indexes are found and taken
+  // over then, while attaching it first would make them a second time.
+  const late = definitions.toc.filter(
+    (entry) => wanted.has(entry) && entry.kind.endsWith('ATTACH') && !isWhole(entry, definitions.toc, wanted),
+  );
+  const made = definitions.toc.filter((entry) => wanted.has(entry) && !late.includes(entry));
   const list = await useList(
     options.directory,
     'into',
@@ -96,7 +106,11 @@ export async function restoreInto(
       );
       if (populated && !plan.schemaOnly) await transaction.run(`REFRESH MATERIALIZED VIEW ${keyOf(view)}`);
     }
+    for (const { definition } of late.filter(({ kind }) => kind === 'TABLE ATTACH')) {
+      for (const statement of splitStatements(definition)) await transaction.run(statement);
+    }
     const rows = await verify(transaction, manifest, plan.tables);
+    await options.stillWanted();
     await transaction.commit();
     return { rows, omitted: await addOmitted(database, selection, server, options.lockTimeoutSeconds) };
   } finally {
@@ -115,7 +129,7 @@ export async function copySchema(
   plan: RestorePlan,
   manifest: Manifest,
   server: TargetServer,
-  options: RestoreOptions,
+  options: Committing,
 ): Promise<string> {
   const transaction = await beginTransaction(server, database, options.signal);
   try {
@@ -129,6 +143,7 @@ export async function copySchema(
     await transaction.runOutput(dump);
     await dump.ended;
     const rows = await verify(transaction, manifest, plan.tables, schema);
+    await options.stillWanted();
     await transaction.commit();
     return rows;
   } finally {
@@ -185,9 +200,14 @@ async function tried(client: Client, { definition }: TocEntry): Promise<string |
 }
 
 function exists(database: string, conflicts: readonly TocEntry[]): PgdrError {
-  const names = conflicts.slice(0, 10).map((entry) => `${entry.kind.toLowerCase()} ${entry.schema}.${entry.tag}`);
+  const names = conflicts.slice(0, 10).map(describeEntry);
   const more = conflicts.length > 10 ? ` and ${conflicts.length - 10} more` : '';
   return new PgdrError('RestoreTargetExists', `database ${database} has ${names.join(', ')}${more}`);
+}
+
+/** Whether everything that an entry depends on is made with it. */
+function isWhole({ dependencies }: TocEntry, toc: readonly TocEntry[], made: ReadonlySet<TocEntry>): boolean {
+  return dependencies.every((id) => toc.some((entry) => entry.id === id && made.has(entry)));
 }
 
 const keyOf = ({ schema, tag }: TocEntry): string => relationKey({ schema, name: tag });

@@ -105,24 +105,23 @@ async function restoreTo(work: Work): Promise<Done> {
   if (!beside || request.toSchema !== null) await requireCreateDatabase(target);
   await checkExtensions(target, sourceOf(manifest).extensions);
   await context.stillWanted();
-  await createMissingRoles(await fetchGlobals(manifest, store, options), target.control);
+  const globals = await fetchGlobals(manifest, store, options);
+  await createMissingRoles(globals, target.control).catch((error) => refused('roles could not be made', error));
 
-  if (beside && request.toSchema !== null) return { ...(await besideRenamed(work, request.toSchema)), replaced: false };
   if (beside) {
-    const { rows, omitted } = await restoreInto(
-      name,
-      plan as RestorePlan & { selection: Selection },
-      manifest,
-      work.definitions,
-      store,
-      target,
-      {
-        ...options,
-        overwrite: request.overwrite === name,
-        lockTimeoutSeconds: context.settings.logical.lockTimeoutSeconds,
-      },
-    );
-    return { rows, omitted, replaced: request.overwrite === name };
+    const replaced = request.overwrite === name && request.toSchema === null;
+    const { rows, omitted } = await (request.toSchema === null
+      ? restoreInto(name, plan as RestorePlan & { selection: Selection }, manifest, work.definitions, store, target, {
+          ...options,
+          overwrite: replaced,
+          lockTimeoutSeconds: context.settings.logical.lockTimeoutSeconds,
+          stillWanted: context.stillWanted,
+        }).catch((error) => {
+          options.signal.throwIfAborted();
+          throw failure(error, 'RestoreRolledBack', `database ${name} is as it was`);
+        })
+      : besideRenamed(work, request.toSchema));
+    return { rows, omitted, replaced };
   }
   if (state !== 'filled') {
     const rows = await makeDatabase(work, name, state);
@@ -144,7 +143,10 @@ async function makeDatabase(work: Work, name: string, state: databases.DatabaseS
   if (state === 'filled')
     throw new PgdrError('RestoreTargetExists', `database ${name} on ${hostOf(target)} holds data`);
   if (state === 'incomplete') await databases.dropDatabase(control, name);
-  if (state !== 'empty') await databases.createDatabase(control, definitions.toc, name);
+  if (state !== 'empty') {
+    const made = databases.createDatabase(control, definitions.toc, name);
+    await made.catch((error) => refused(`database ${name} could not be made`, error));
+  }
   await databases.markIncomplete(control, name, manifest.id);
   log('database made', { name, before: state });
   try {
@@ -157,11 +159,12 @@ async function makeDatabase(work: Work, name: string, state: databases.DatabaseS
         await databases.describeDatabase(client, definitions.toc, name, { comment: false });
       }
     });
+    await work.context.stillWanted();
     await databases.markRestored(control, name, manifest.id, manifest.snapshot.takenAt);
     return rows;
   } catch (error) {
     options.signal.throwIfAborted();
-    throw incomplete(error, name);
+    throw failure(error, 'RestoreIncomplete', `database ${name} is left, marked as incomplete`);
   }
 }
 
@@ -174,7 +177,13 @@ async function besideRenamed(work: Work, schema: string): Promise<{ rows: string
   if (there.rowCount) throw new PgdrError('RestoreTargetExists', `database ${name} has a schema ${schema}`);
   const staging = sibling(name, 'staging');
   await makeDatabase(work, staging, await claimDatabase(target, staging));
-  const rows = await copySchema(staging, schema, name, plan, manifest, target, options);
+  const rows = await copySchema(staging, schema, name, plan, manifest, target, {
+    ...options,
+    stillWanted: work.context.stillWanted,
+  }).catch((error) => {
+    options.signal.throwIfAborted();
+    throw failure(error, 'RestoreRolledBack', `database ${name} is as it was, ${staging} can be dropped`);
+  });
   await databases.dropDatabase(target.control, staging);
   return { rows, omitted: plan.omitted };
 }
@@ -192,11 +201,17 @@ function schemaOf(plan: RestorePlan): string {
   );
 }
 
-/** Failures of the server and its tools leave a marked database; those of stored objects keep their own name. */
-function incomplete(error: unknown, name: string): PgdrError {
+/** SQLSTATE 42501 is a privilege that the role of the secret lacks. */
+function refused(what: string, error: Error & { code?: string }): never {
+  const name = error.code === '42501' ? 'RestoreNotPermitted' : 'RestoreFailed';
+  throw new PgdrError(name, `${what}: ${error.message}`, { cause: error });
+}
+
+/** Failures of the server and its tools get the name of what they left; those of stored objects keep their own. */
+function failure(error: unknown, name: PgdrError['name'], left: string): PgdrError {
   const own = error instanceof PgdrError ? error.name : 'Unexpected';
-  const left = `database ${name} is left, marked as incomplete`;
-  const message = `${(error as Error).message}; ${left}`;
+  if (own.startsWith('RestoreTarget') || own === 'RequestInvalid') return error as PgdrError;
   const ofServer = ['RestoreFailed', 'DatabaseUnreachable', 'DatabaseAuthenticationFailed', 'Unexpected'];
-  return new PgdrError(ofServer.includes(own) ? 'RestoreIncomplete' : own, message, { cause: error });
+  const message = `${(error as Error).message}; ${left}`;
+  return new PgdrError(ofServer.includes(own) ? name : own, message, { cause: error });
 }

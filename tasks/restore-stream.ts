@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -84,14 +83,13 @@ function checkBytes(object: ManifestObject, bytes: number, sha256: string): void
 /** Feeds a program's stdin, and reads on to the end of the object when the program wants no more of it. */
 export const intoTool = (tool: RunningTool) => async (source: AsyncIterable<Buffer>) => {
   const stdin = tool.process.stdin as Writable;
-  let open = true;
   // EPIPE: the program has what it needs, or has failed, which its exit tells.
   stdin.on('error', () => {});
-  const closed = once(stdin, 'close').then(() => {
-    open = false;
-  });
+  const closed = new Promise<void>((resolve) => stdin.once('close', resolve));
   for await (const chunk of source) {
-    if (open && !stdin.write(chunk)) await Promise.race([once(stdin, 'drain'), closed]);
+    if (stdin.destroyed || stdin.write(chunk)) continue;
+    const drained = new Promise<void>((resolve) => stdin.once('drain', resolve));
+    await Promise.race([drained, closed]);
   }
   stdin.end();
   await tool.ended;

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Manifest } from '../lib/core/manifest.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
-import { checkMajors } from '../lib/postgres/preflight.ts';
+import { checkMajors, checkNotOlder } from '../lib/postgres/preflight.ts';
 import { toolEnvironment, toolVersion } from '../lib/postgres/tools.ts';
 import { withClient } from './restore.ts';
 import { type DatabaseState, stateOf } from './restore-database.ts';
@@ -25,13 +25,7 @@ export async function openTarget(secret: Connection, manifest: Manifest, directo
     const { version, num, dbname } = rows[0];
     const own = await toolVersion(tools);
     checkMajors(own.major, own.text, num);
-    const [from, to] = [manifest.serverVersionNum, num].map((n) => Math.floor(n / 10_000)) as [number, number];
-    if (from > to) {
-      throw new PgdrError(
-        'PostgresMajorMismatch',
-        `the backup is of PostgreSQL ${from}, the target is ${to}, an older one`,
-      );
-    }
+    checkNotOlder(own.major, manifest.serverVersionNum);
     return {
       connection: { ...secret, dbname },
       tools,

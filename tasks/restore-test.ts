@@ -1,13 +1,13 @@
-import { getText, list, type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
-import { PgdrError } from '../lib/core/errors.ts';
+import { openStore, putOnce } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
-import { parseManifest } from '../lib/core/manifest.ts';
+import { versionText } from '../lib/core/manifest.ts';
 import type { ProofSummary } from '../lib/core/outcome.ts';
 import { failedChecks, highestLevel, type ProofReport, totalRows } from '../lib/core/proof.ts';
 import { proofPage } from '../lib/core/proof-page.ts';
 import { startEphemeralServer } from '../lib/postgres/ephemeral.ts';
-import { checkMajors } from '../lib/postgres/preflight.ts';
+import { checkNotOlder } from '../lib/postgres/preflight.ts';
 import { toolVersion } from '../lib/postgres/tools.ts';
+import { chooseBackup } from './choose-backup.ts';
 import { type JobContext, JobFailure } from './job.ts';
 import { log } from './log.ts';
 import { prove } from './prove.ts';
@@ -22,14 +22,14 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
   const began = Date.now();
   const seconds = (since: number) => (Date.now() - since) / 1000;
   const store = openStore(settings.bucket);
-  const key = await chooseManifest(store, context);
-  const manifest = parseManifest(await getText(store, key, 'BackupNotFound'), key);
+  const { backupId } = context.input;
+  const { key, manifest } = await chooseBackup(store, settings, typeof backupId === 'string' ? backupId : null);
   log('backup chosen', { backup: manifest.id, objects: manifest.objects.length });
 
   const server = await startEphemeralServer(directory, signal);
   try {
     const version = await toolVersion(server.tools);
-    checkMajors(version.major, version.text, manifest.serverVersionNum);
+    checkNotOlder(version.major, manifest.serverVersionNum);
     await restore(manifest, store, server, { directory, concurrency: settings.logical.concurrency, signal });
     const restoreSeconds = seconds(began);
 
@@ -47,6 +47,7 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       database: settings.database,
       backupId: manifest.id,
       manifestKey: key,
+      sourceVersion: versionText(manifest.serverVersionNum),
       serverVersion: server.version,
       level,
       holds: broken === undefined,
@@ -81,15 +82,4 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
   } finally {
     await server.stop();
   }
-}
-
-/** The manifest of the backup that was asked for, or of the newest one: ids sort by time. */
-async function chooseManifest(store: ObjectStore, { settings, input }: JobContext): Promise<string> {
-  const { backupId } = input;
-  const folder = typeof backupId === 'string' ? keys.backupPrefix(settings, backupId) : keys.logicalPrefix(settings);
-  let newest: string | undefined;
-  // Listed rather than read: without the right to list a whole bucket, S3 answers 403 for what does not exist.
-  for await (const key of list(store, folder)) if (key.endsWith('/manifest.json')) newest = key;
-  if (newest) return newest;
-  throw new PgdrError('BackupNotFound', `nothing with a manifest below s3://${settings.bucket}/${folder}`);
 }

@@ -125,10 +125,7 @@ export async function restoreObject(
       const ids = choose(toc);
       const list = ids && [await useList(options.directory, `data-${listNumber++}`, ids)];
       tool = startRestoring('pg_restore', [...args, ...(list ?? [])], server.tools, options.signal);
-      const output = consumeOutput?.(tool);
-      output?.catch(() => {}); // Awaited below.
-      await intoTool(tool)(all);
-      await output;
+      await Promise.all([intoTool(tool)(all), consumeOutput?.(tool)]);
     },
     options.signal,
   );

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { PgdrError } from '../lib/core/errors.ts';
+import { withoutTimeouts } from '../lib/postgres/connection.ts';
 import { type RunningTool, startTool } from '../lib/postgres/tools.ts';
 import { intoDatabase, type TargetServer } from './restore-tools.ts';
 
@@ -26,18 +28,34 @@ export async function beginTransaction(
   signal: AbortSignal,
 ): Promise<Transaction> {
   const options = ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--set=ON_ERROR_STOP=1', '--file=-'];
-  const psql = startTool('psql', [...options, intoDatabase(database)], server.tools, 'RestoreFailed', { signal });
+  let stderr = '';
+  const psql = startTool('psql', [...options, intoDatabase(database)], server.tools, 'RestoreFailed', {
+    signal,
+    accept: (text) => {
+      stderr = text;
+      return false;
+    },
+  });
+  // Which objects depend on one that is to be dropped, or which row breaks a constraint, is in the detail.
+  const ended = psql.ended.catch((error) => {
+    const detail = /^DETAIL: .*(?:\n(?!\w+:).*)*/m.exec(stderr)?.[0].replace(/\s+/g, ' ');
+    throw error instanceof PgdrError && detail ? new PgdrError(error.name, `${error.message} ${detail}`) : error;
+  });
+  ended.catch(() => {});
   const stdin = psql.process.stdin as Writable;
   // EPIPE: psql has ended, and says why.
   stdin.on('error', () => {});
-  const over = psql.ended.then(() => Promise.reject(new Error('psql ended before the transaction did')));
+  const over = ended.then(() => Promise.reject(new Error('psql ended before the transaction did')));
   over.catch(() => {});
   const output = createInterface({ input: psql.process.stdout as Readable });
   let onLine: (line: string) => void = () => {};
   output.on('line', (line) => onLine(line));
 
   const write = async (text: string | Buffer): Promise<void> => {
-    if (!stdin.write(text)) await Promise.race([once(stdin, 'drain'), over]);
+    if (stdin.destroyed) await over;
+    if (stdin.write(text)) return;
+    // An error of the pipe is only the echo of psql's end.
+    await Promise.race([once(stdin, 'drain').catch(() => over), over]);
   };
   const run = (sql: string) => write(`${sql};\n`);
   let asked = 0;
@@ -57,6 +75,7 @@ export async function beginTransaction(
     return rows;
   };
 
+  await run(withoutTimeouts);
   await run('BEGIN');
   return {
     run,
@@ -69,11 +88,11 @@ export async function beginTransaction(
       await ask('SELECT true AS alive');
       await run('COMMIT');
       stdin.end();
-      await psql.ended;
+      await ended;
     },
     async close() {
       if (psql.process.exitCode === null) psql.process.kill('SIGTERM');
-      await psql.ended.catch(() => {});
+      await ended.catch(() => {});
     },
   };
 }

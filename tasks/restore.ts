@@ -1,8 +1,10 @@
 import type { Client } from 'pg';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
+import type { TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Manifest } from '../lib/core/manifest.ts';
 import { dataEntries, objectOf, planRestore, type RestorePlan } from '../lib/core/restore-plan.ts';
+import type { Selection } from '../lib/core/restore-selection.ts';
 import { connect } from '../lib/postgres/connection.ts';
 import { startProgress } from './log.ts';
 import { createDatabase, describeDatabase } from './restore-database.ts';
@@ -71,13 +73,7 @@ export async function fillDatabase(
   const into = intoDatabase(database);
   const { selection } = plan;
   const list = selection
-    ? [
-        await useList(
-          options.directory,
-          'definitions',
-          definitions.toc.filter((e) => selection.chosen.includes(e) || selection.needed.includes(e)).map((e) => e.id),
-        ),
-      ]
+    ? [await useList(options.directory, 'definitions', entriesOf(selection, definitions.toc))]
     : [];
   const section = (step: string, ...args: string[]) =>
     restoreFile(step, [...args, '--no-tablespaces', ...list, into, definitions.path], server, inner.signal);
@@ -115,6 +111,12 @@ export async function fillDatabase(
     await fillMaterializedViews(client, manifest, selection?.materializedViews ?? null);
     await client.query('ANALYZE');
   });
+}
+
+/** What a database that holds nothing needs for a selection, in the archive's order. */
+function entriesOf({ chosen, needed, extensions }: Selection, toc: readonly TocEntry[]): number[] {
+  const wanted = new Set([...chosen, ...needed, ...extensions]);
+  return toc.filter((entry) => wanted.has(entry)).map(({ id }) => id);
 }
 
 /** A restore without a needed extension fails half-way: look before the first table is made. */

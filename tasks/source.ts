@@ -4,6 +4,7 @@ import { type Access, takeAccess } from '../lib/postgres/access.ts';
 import * as catalog from '../lib/postgres/catalog.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
 import { findDefects } from '../lib/postgres/integrity.ts';
+import { takeInventory } from '../lib/postgres/inventory.ts';
 import { checkContent, checkMajors, type Skipped } from '../lib/postgres/preflight.ts';
 import { joinSnapshot, type Snapshot } from '../lib/postgres/snapshot.ts';
 import { type ToolEnvironment, toolVersion } from '../lib/postgres/tools.ts';
@@ -57,7 +58,7 @@ export async function describeSource(connection: Connection, snapshot: Snapshot)
       database: await catalog.describeDatabase(client),
       tables: await catalog.listTables(client),
       sequences: await catalog.listSequences(client),
-      inventory: await catalog.takeInventory(client),
+      inventory: await takeInventory(client),
       materializedViews: await catalog.listMaterializedViews(client),
       access: await takeAccess(client),
       defects: await findDefects(client),

@@ -215,6 +215,12 @@ async function readable<T>(key: string, missing: ErrorName, request: () => Promi
 
 function storageError(what: string, error: unknown): PgdrError {
   const { name, message, $metadata } = error as S3ServiceException;
+  // A HEAD has no body that could name the error.
+  if ($metadata?.httpStatusCode === 403 && /unknown/i.test(name)) {
+    return new PgdrError('StorageRefused', `${what}: 403, a permission of the role or the key is missing`, {
+      cause: error,
+    });
+  }
   const attempts = $metadata?.attempts ? ` after ${$metadata.attempts} attempts` : '';
   return new PgdrError('StorageRefused', `${what}: ${name}: ${message}${attempts}`, { cause: error });
 }

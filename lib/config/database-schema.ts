@@ -106,6 +106,8 @@ const assertions = z
 
 const restoreTest = object({
   schedule: schedule('cron(0 3 ? * SUN *)').prefault('cron(0 3 ? * SUN *)'),
+  // The database's own major unless another is said.
+  version: oneOf(majors, 18).optional(),
   assertions: assertions.default([]),
   // The whole database is restored onto the task's own disk.
   task: task({ vcpu: 4, memoryGiB: 8, storageGiB: 100 }).prefault({}),
@@ -157,6 +159,19 @@ export const databaseSchema = object(
         ` is ${formatDuration(rpo)}, but logical.schedule lets ${formatDuration(interval)} pass between two backups and ` +
         `what was written since the last one is lost with the server. Allowed: at least that interval, or a denser ` +
         `schedule. Example: '${formatDuration(interval)}'`,
+    });
+    return z.NEVER;
+  }
+  const { version } = database;
+  const restoreVersion = database.restoreTest.version ?? version;
+  if (restoreVersion < version) {
+    context.issues.push({
+      code: 'custom',
+      input: restoreVersion,
+      path: ['restoreTest', 'version'],
+      message:
+        ` is ${restoreVersion}, but the database is PostgreSQL ${version} and nothing is restored into an older major. ` +
+        `Allowed: ${version} or newer. Example: ${version}`,
     });
     return z.NEVER;
   }

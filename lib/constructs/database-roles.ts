@@ -42,13 +42,15 @@ export class DatabaseRoles extends Construct {
       { actions: ['secretsmanager:GetSecretValue'], resources: [secretArn(this, primary.secret)] },
       {
         // Reading is for a write that met an existing object (equal content is success) and for the parent backup;
-        // a table that has not changed is kept longer instead of being stored again.
+        // a table that has not changed is kept longer instead of being stored again, in the version that it names:
+        // looking at that takes GetObjectVersion, and GetObjectRetention to be told of its lock.
         actions: [
           's3:PutObject',
           's3:PutObjectRetention',
           's3:GetObjectRetention',
           's3:AbortMultipartUpload',
           's3:GetObject',
+          's3:GetObjectVersion',
         ],
         resources: [bucketArn(this, system, `${prefix}*`)],
         wildcard: ownObjects,

@@ -37,6 +37,7 @@ export class DatabaseSettingsParameter extends Construct {
       secret: database.primary.secret,
       bucket: bucketName(this, system),
       taskDefinition: taskFamily(system, database.version),
+      restoreTaskDefinition: taskFamily(system, restoreTest.version ?? database.version),
       backupRoleArn: roles.backup.roleArn,
       restoreRoleArn: roles.restore.roleArn,
       recoverRoleArn: roles.recover.roleArn,

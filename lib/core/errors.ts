@@ -21,9 +21,15 @@ const entry = (
 
 const earlierBackups = 'Earlier backups are untouched; this attempt left no manifest, so no restore can pick it up.';
 const nothingStarted = 'Nothing was started and nothing was written.';
-const backupStands = 'The source and every stored object are untouched; only the ephemeral server is gone.';
+const backupStands = 'The source and every stored object are untouched; only what was being restored is lost.';
 
 export const errorCatalogue = {
+  InputInvalid: entry(
+    'configuration',
+    'The input of the execution names no database.',
+    nothingStarted,
+    'Start it with {"database": "orders"}, with the name of the database as in pgdr.config.ts.',
+  ),
   UnknownDatabase: entry(
     'configuration',
     'No settings are deployed for this database in this region.',
@@ -58,7 +64,7 @@ export const errorCatalogue = {
     'backup-failed',
     'The PostgreSQL tools of the task are not of the same major version as the server.',
     earlierBackups,
-    'Set `version` of this database in pgdr.config.ts to the major of the server and deploy.',
+    'Set `version` of this database in pgdr.config.ts to the major of the server (`restoreTest.version` and the targets of restores: to that or a newer one) and deploy.',
   ),
   TableNotReadable: entry(
     'backup-failed',
@@ -221,6 +227,12 @@ export const errorCatalogue = {
     'The role of the secret may not do what the restore needs.',
     'Nothing was changed in the target.',
     'Name the secret of a role that may create databases: --target-secret, and restore.targets in pgdr.config.ts.',
+  ),
+  RestoreRolledBack: entry(
+    'restore',
+    'A restore into a database with other data failed, and all of it was rolled back.',
+    'The target database is as it was before, and so is the backup.',
+    'Read the first error. What depends on a table that is to be replaced has to be dropped by you; or restore into a new database.',
   ),
   RestoreIncomplete: entry(
     'restore',

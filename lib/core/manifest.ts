@@ -138,6 +138,10 @@ export function parseManifest(text: string, key: string): Manifest {
   return result.data;
 }
 
+/** `server_version_num` as people write it: 150018 → 15.18. */
+export const versionText = (serverVersionNum: number): string =>
+  `${Math.floor(serverVersionNum / 10_000)}.${serverVersionNum % 10_000}`;
+
 /** Stored bytes of the whole backup, the manifest itself aside. */
 export const backupBytes = (manifest: Manifest): number => manifest.objects.reduce((sum, o) => sum + o.bytes, 0);
 

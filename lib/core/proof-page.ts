@@ -31,8 +31,8 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884;
 h1 { color: ${report.holds ? '#1a7f37' : '#cf222e'} }
 </style></head><body>
 <h1>${escapeHtml(verdict)}</h1>
-<p>Database <b>${escapeHtml(report.database)}</b>, backup <code>${escapeHtml(report.backupId)}</code>, restored into
-PostgreSQL ${escapeHtml(report.serverVersion)} on ${escapeHtml(report.startedAt)}.
+<p>Database <b>${escapeHtml(report.database)}</b>, backup <code>${escapeHtml(report.backupId)}</code> of PostgreSQL
+${escapeHtml(report.sourceVersion)}, restored into PostgreSQL ${escapeHtml(report.serverVersion)} on ${escapeHtml(report.startedAt)}.
 Restore ${report.restoreSeconds.toFixed(1)} s, proof ${report.proofSeconds.toFixed(1)} s;
 measured RPO ${report.rpoSeconds.toFixed(0)} s by the ${report.rpoFrom}, RTO ${report.rtoSeconds.toFixed(0)} s.</p>
 ${table(

@@ -35,6 +35,8 @@ export interface ProofReport {
   readonly database: string;
   readonly backupId: string;
   readonly manifestKey: string;
+  /** PostgreSQL of the source, and of the server that it was restored into: of the same or a newer major. */
+  readonly sourceVersion: string;
   readonly serverVersion: string;
   readonly level: ProofLevel | null;
   readonly holds: boolean;

@@ -10,6 +10,11 @@ export interface Selection {
   readonly chosen: readonly TocEntry[];
   /** What that cannot be made without (types, functions, extensions, parents), and what belongs to these. */
   readonly needed: readonly TocEntry[];
+  /**
+   * The other extensions with their schemas, for a database that has none: an archive does not say that a constraint
+   * needs an operator class.
+   */
+  readonly extensions: readonly TocEntry[];
   /** Keys ({@link relationKey}) of tables whose rows come back, and of sequences with their values. */
   readonly tables: ReadonlySet<string>;
   readonly sequences: ReadonlySet<string>;
@@ -86,6 +91,13 @@ export function select(toc: readonly TocEntry[], asked: Asked): Selection {
     for (const dependency of closure(entry)) if (!chosen.has(dependency)) needed.add(dependency);
   };
   for (const root of roots) need(root);
+  // A partition comes with the head that it is part of: its primary key belongs to the head's.
+  for (const part of [...chosen, ...needed]) {
+    for (const head of headsOf(part, toc, byId)) {
+      if (!chosen.has(head)) needed.add(head);
+      need(head);
+    }
+  }
 
   const has = (entry: TocEntry) => chosen.has(entry) || needed.has(entry);
   const omitted = new Map<TocEntry, string>();
@@ -97,7 +109,7 @@ export function select(toc: readonly TocEntry[], asked: Asked): Selection {
   const add = (entry: TocEntry, to: Set<TocEntry>): boolean => {
     const without = missing(entry);
     if (without) {
-      omitted.set(entry, `it needs ${describe(without)}, which is not restored`);
+      omitted.set(entry, `it needs ${describeEntry(without)}, which is not restored`);
       return false;
     }
     omitted.delete(entry);
@@ -120,18 +132,24 @@ export function select(toc: readonly TocEntry[], asked: Asked): Selection {
     }
   }
 
+  const extensions = new Set<TocEntry>();
+  for (const entry of toc.filter(({ kind }) => kind === 'EXTENSION')) {
+    for (const each of [entry, ...closure(entry)]) if (!has(each)) extensions.add(each);
+  }
+
   const inOrder = (entries: ReadonlySet<TocEntry>) => toc.filter((entry) => entries.has(entry));
   const keysOf = (kind: string, entries: Iterable<TocEntry>) =>
     new Set([...entries].filter((entry) => entry.kind === kind).map(keyOf));
   return {
     chosen: toc.filter((entry) => chosen.has(entry) || preamble.has(entry.kind)),
     needed: inOrder(needed),
+    extensions: inOrder(extensions),
     tables: new Set([...keysOf('TABLE', chosen)].filter((key) => asked.withRows.has(key))),
     sequences: new Set([...keysOf('SEQUENCE', chosen), ...keysOf('SEQUENCE', needed)]),
     materializedViews: keysOf('MATERIALIZED VIEW', chosen),
     omitted: toc
       .filter((entry) => omitted.has(entry) && !dependenciesOf(entry).some((other) => omitted.has(other)))
-      .map((entry) => ({ entry, what: describe(entry), why: omitted.get(entry) as string })),
+      .map((entry) => ({ entry, what: describeEntry(entry), why: omitted.get(entry) as string })),
   };
 }
 
@@ -150,6 +168,16 @@ function partitionsOf(
     .filter((entry): entry is TocEntry => entry !== undefined && entry !== parent && entry.kind.endsWith('TABLE'));
   // PostgreSQL 13 attaches a partition where it makes it.
   return attached.length > 0 ? attached : children.filter(({ kind }) => kind === 'TABLE');
+}
+
+/** The tables above a partition, up to the one that is no partition itself. */
+function headsOf(part: TocEntry, toc: readonly TocEntry[], byId: ReadonlyMap<number, TocEntry>): TocEntry[] {
+  if (part.kind !== 'TABLE') return [];
+  const attach = toc.find(({ kind, dependencies, schema, tag }) => {
+    return kind === 'TABLE ATTACH' && dependencies.includes(part.id) && schema === part.schema && tag === part.tag;
+  });
+  const head = attach?.dependencies.map((id) => byId.get(id)).find((entry) => entry && entry !== part);
+  return head ? [head, ...headsOf(head, toc, byId)] : [];
 }
 
 /** The restored entry that this one belongs to, if any. */
@@ -173,7 +201,8 @@ function ownerOf(
   );
 }
 
-const describe = ({ kind, schema, tag }: TocEntry): string =>
+/** `table public.orders`, `schema sales`. */
+export const describeEntry = ({ kind, schema, tag }: TocEntry): string =>
   `${kind.toLowerCase()} ${schema ? `${schema}.` : ''}${tag}`;
 
 function memoized<A, R>(work: (argument: A) => R): (argument: A) => R {

@@ -20,13 +20,15 @@ export const settingsSchema = z.object({
   system: z.string(),
   database: z.string(),
   lineage: z.string(),
-  /** PostgreSQL major of the server, which is also that of the task's tools. */
+  /** PostgreSQL major of the server. */
   version: z.number().int(),
   /** Name of the Secrets Manager secret: {host, port, username, password, dbname, sslmode?, sslrootcert?}. */
   secret: z.string(),
   bucket: z.string(),
   /** Family of the task definition whose image holds this major's tools. */
   taskDefinition: z.string(),
+  /** The one for restore tests, of the same major or, as a check before an upgrade, of a newer one. */
+  restoreTaskDefinition: z.string(),
   /** Roles that the tasks of this database run as; each may touch this database's secret and keys alone. */
   backupRoleArn: z.string(),
   restoreRoleArn: z.string(),

@@ -101,7 +101,7 @@ async function listGrants(client: Client): Promise<Grant[]> {
        UNION ALL
       SELECT format('new %s of %I%s', CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences'
                       WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE 'large objects' END,
-                    pg_get_userbyid(d.defaclrole), coalesce(format(' in schema %I', n.nspname), '')),
+                    pg_get_userbyid(d.defaclrole), coalesce(' in schema ' || quote_ident(n.nspname), '')),
              d.defaclacl,
              CASE WHEN d.defaclnamespace = 0
                   THEN acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole) END
@@ -131,8 +131,13 @@ async function countOwned(client: Client): Promise<Record<string, number>> {
        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't' AND ${inUse('pg_class', 'c.oid')}
        UNION ALL
       SELECT n.nspowner FROM pg_namespace n WHERE ${inUse('pg_namespace', 'n.oid')}
+         -- Whom initdb gave it to changed in 15: from the first superuser to pg_database_owner.
+         AND NOT (n.nspname = 'public' AND pg_get_userbyid(n.nspowner) IN (pg_get_userbyid(10), 'pg_database_owner'))
        UNION ALL
-      SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ${inUse('pg_proc', 'p.oid')}
+      -- The constructors of a range belong to whoever made it, and stay theirs when its owner changes.
+      SELECT p.proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+       WHERE ${inUse('pg_proc', 'p.oid')} AND NOT EXISTS (
+         SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'i')
        UNION ALL
       SELECT t.typowner FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
        WHERE t.typtype IN ('d', 'e', 'r') AND ${inUse('pg_type', 't.oid')}
@@ -151,7 +156,8 @@ async function listSettings(client: Client): Promise<ConfiguredSetting[]> {
       SELECT CASE WHEN s.setrole = 0 THEN 'database'
                   WHEN s.setdatabase = 0 THEN format('role %I', pg_get_userbyid(s.setrole))
                   ELSE format('role %I in the database', pg_get_userbyid(s.setrole)) END AS scope,
-             lower(split_part(c.setting, '=', 1)) AS name, substr(c.setting, strpos(c.setting, '=') + 1) AS value
+             -- 16 renamed a setting, and tells it by its new name.
+             replace(lower(split_part(c.setting, '=', 1)), 'force_parallel_mode', 'debug_parallel_query') AS name, substr(c.setting, strpos(c.setting, '=') + 1) AS value
         FROM pg_db_role_setting s, unnest(s.setconfig) AS c (setting)
        WHERE (s.setdatabase = 0 AND s.setrole <> 0)
           OR s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) q

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import type { Manifest, SequenceState } from '../core/manifest.ts';
 
-/** What the system catalogue says of a database: its tables, its sequences and the number of everything. */
+/** What the system catalogue says of a database: its tables, its sequences and itself. */
 
 /** Schemas that belong to PostgreSQL itself. */
 export const ownSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
@@ -52,54 +52,15 @@ export async function listMaterializedViews(client: Client): Promise<Manifest['m
   return rows;
 }
 
-/** The number of each kind of object: what a restore must bring back. */
-export async function takeInventory(client: Client): Promise<Record<string, number>> {
-  const kinds: Record<string, string> = {
-    schema: `SELECT FROM pg_namespace n WHERE ${ownSchemas} AND ${notOfExtension('pg_namespace', 'n.oid')}`,
-    table: relations('r'),
-    'partitioned table': relations('p'),
-    view: relations('v'),
-    'materialized view': relations('m'),
-    sequence: relations('S'),
-    'foreign table': relations('f'),
-    index: `SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE i.indisvalid AND ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}`,
-    // NOT NULL became a constraint of its own in PostgreSQL 18: counted elsewhere it would differ between majors.
-    constraint: `SELECT FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
-                  WHERE k.contype <> 'n' AND ${ownSchemas} AND ${notOfExtension('pg_constraint', 'k.oid')}`,
-    'constraint not validated': 'SELECT FROM pg_constraint WHERE NOT convalidated',
-    trigger: 'SELECT FROM pg_trigger WHERE NOT tgisinternal',
-    'event trigger': `SELECT FROM pg_event_trigger e WHERE ${notOfExtension('pg_event_trigger', 'e.oid')}`,
-    function: `SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-                WHERE ${ownSchemas} AND ${notOfExtension('pg_proc', 'p.oid')}`,
-    type: `SELECT FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-            WHERE t.typtype IN ('d', 'e', 'r') AND ${ownSchemas} AND ${notOfExtension('pg_type', 't.oid')}`,
-    policy: 'SELECT FROM pg_policy',
-    rule: `SELECT FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}`,
-    publication: 'SELECT FROM pg_publication',
-    extension: 'SELECT FROM pg_extension',
-    'large object': 'SELECT FROM pg_largeobject_metadata',
-    comment: `SELECT FROM pg_description d JOIN pg_class c ON d.classoid = 'pg_class'::regclass AND c.oid = d.objoid
-               JOIN pg_namespace n ON n.oid = c.relnamespace
-              WHERE ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}`,
-  };
-  const counts = Object.entries(kinds).map(([kind, query]) => `(SELECT count(*) FROM (${query}) q)::int AS "${kind}"`);
-  const { rows } = await client.query(`SELECT ${counts.join(',\n')}`);
-  return rows[0];
-}
-
-const relations = (relkind: string) => `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = '${relkind}' AND c.relpersistence <> 't' AND ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}`;
-
 /** The database itself: name, locale, extensions with their versions (a dump does not carry these). */
 export async function describeDatabase(client: Client): Promise<Manifest['databases'][number]> {
   const { rows } = await client.query(`
     SELECT datname AS name, pg_encoding_to_char(encoding) AS encoding, datcollate AS collation, datctype AS ctype,
-           (SELECT collversion FROM pg_collation WHERE collname = 'default' LIMIT 1) AS "collationVersion",
+           -- Recorded since PostgreSQL 15.
+           to_jsonb(d)->>'datcollversion' AS "collationVersion",
            (SELECT coalesce(json_agg(json_build_object('name', extname, 'version', extversion) ORDER BY extname), '[]')
               FROM pg_extension) AS extensions
-      FROM pg_database WHERE datname = current_database()`);
+      FROM pg_database d WHERE datname = current_database()`);
   return rows[0];
 }
 

@@ -33,7 +33,17 @@ export function parseConnection(secretText: string, secretName: string): Connect
   return result.data;
 }
 
-/** Opens one connection. Errors are `DatabaseAuthenticationFailed` or `DatabaseUnreachable`. */
+/**
+ * Limits that a server, database or role may set for its applications, and that would end a backup or a restore half-way.
+ * transaction_timeout came with PostgreSQL 17, idle_session_timeout with 14; what a server does not know is left out.
+ */
+export const withoutTimeouts = `
+  SELECT pg_catalog.set_config(name, '0', false)
+    FROM pg_catalog.unnest(ARRAY['statement_timeout', 'transaction_timeout', 'idle_session_timeout',
+                                 'idle_in_transaction_session_timeout']) name
+   WHERE pg_catalog.current_setting(name, true) <> '0'`;
+
+/** Opens one connection, which no timeout of the server ends. Errors are `DatabaseAuthenticationFailed` or `DatabaseUnreachable`. */
 export async function connect(connection: Connection, applicationName: string): Promise<pg.Client> {
   const client = new pg.Client({
     host: connection.host,
@@ -50,6 +60,7 @@ export async function connect(connection: Connection, applicationName: string): 
   client.on('error', () => {});
   try {
     await client.connect();
+    await client.query(withoutTimeouts);
     return client;
   } catch (error) {
     await client.end().catch(() => {});

@@ -7,6 +7,7 @@ import * as catalog from './catalog.ts';
 import { takeFingerprint } from './fingerprint.ts';
 import { readHeartbeat } from './heartbeat.ts';
 import { checkOwnedSequences, countOrphans, findDefects } from './integrity.ts';
+import { takeInventory } from './inventory.ts';
 
 /** Everything that a proof judges, asked of a database that nobody writes to: so the connections share no snapshot. */
 
@@ -20,7 +21,7 @@ export async function inspectContent(clients: readonly Client[]): Promise<Restor
     serverVersionNum,
     ...(await takeAccess(client)),
     sequences: await catalog.listSequences(client),
-    inventory: await catalog.takeInventory(client),
+    inventory: await takeInventory(client),
     extensions: (await catalog.describeDatabase(client)).extensions,
     foreignKeys: await countOrphans(clients),
     ownedSequences: await checkOwnedSequences(clients),

@@ -59,6 +59,16 @@ export function checkMajors(toolMajor: number, toolVersion: string, serverVersio
   throw new PgdrError('PostgresMajorMismatch', `the server is PostgreSQL ${serverMajor}, the task has ${toolVersion}`);
 }
 
+/** Refuses a restore into an older major: it could not read what pg_dump wrote, or would lose what it does not know. */
+export function checkNotOlder(targetMajor: number, backupVersionNum: number): void {
+  const backupMajor = Math.floor(backupVersionNum / 10_000);
+  if (targetMajor >= backupMajor) return;
+  throw new PgdrError(
+    'PostgresMajorMismatch',
+    `the backup is of PostgreSQL ${backupMajor}, the target is ${targetMajor}, an older one`,
+  );
+}
+
 /**
  * Throws `TableNotReadable` or `BackupIncomplete` with everything that is missing, so that one round of grants mends
  * it; gives what is skipped with the configuration's consent.

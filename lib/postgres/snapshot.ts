@@ -23,8 +23,6 @@ export async function exportSnapshot(connection: Connection): Promise<Snapshot> 
   const client = await connect(connection, 'pgdr snapshot');
   try {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    // The session idles while others dump: a limit on idle transactions would pull the snapshot from under them.
-    await client.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     const { rows } = await client.query(`
       SELECT pg_export_snapshot() AS id,
              CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text AS lsn,

@@ -18,9 +18,10 @@ export interface RegionProps {
 /** The region that a role stands for. */
 export const regionOf = ({ config, role }: RegionProps): string => config.regions[role];
 
-/** Majors whose tools are needed for a database: its own, and those of the servers it may be restored to. */
-const majorsOf = ({ version, restore }: Config['databases'][number]): number[] => [
+/** Majors whose tools are needed for a database: its own, and those of the servers it is or may be restored to. */
+const majorsOf = ({ version, restore, restoreTest }: Config['databases'][number]): number[] => [
   version,
+  restoreTest.version ?? version,
   ...restore.targets.map((target) => target.version ?? version),
 ];
 

@@ -39,7 +39,8 @@ export const heartbeatLapse = (): StatesError => new StatesError(timeoutError, u
  * Whether one of the names in ErrorEquals means this error.
  * - States.Runtime is final: no name, not even its own, catches it.
  * - States.DataLimitExceeded is caught by its own name only.
- * - States.TaskFailed means any error but the timeouts.
+ * - States.TaskFailed means any error but the timeouts and an expression's: a query that fails is not the task failing,
+ *   as recorded in https://docs.rs/crate/fakecloud-stepfunctions/0.52.0/source/src/error_handling.rs
  * - States.Timeout means the heartbeat's lapse too; States.HeartbeatTimeout means only that.
  */
 export function matches(names: readonly string[], error: StatesError): boolean {
@@ -47,7 +48,8 @@ export function matches(names: readonly string[], error: StatesError): boolean {
   if (error.error !== undefined && names.includes(error.error)) return true;
   if (error.alias !== undefined && names.includes(error.alias)) return true;
   if (error.error === dataLimitExceeded) return false;
-  return names.includes('States.ALL') || (names.includes('States.TaskFailed') && !isTimeout(error));
+  if (names.includes('States.ALL')) return true;
+  return names.includes('States.TaskFailed') && !isTimeout(error) && error.error !== queryEvaluationError;
 }
 
 /** Bytes of JSON that an input, result, output or variable may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html */

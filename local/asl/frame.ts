@@ -58,7 +58,6 @@ export interface Thread {
   readonly run: Run;
   readonly trail: Trail;
   readonly progress: Progress;
-  readonly nested: boolean;
   /** Aborted when this thread is called off: the execution ends, or a sibling failed. */
   readonly signal: AbortSignal;
   readonly item?: { readonly Index: number; readonly Value: Json };

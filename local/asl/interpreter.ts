@@ -63,7 +63,7 @@ export async function runMachine(machine: StateMachine, input: Json, options: Ru
   const trail = new Trail(history, begin(history, context.Execution, options.redrive));
   try {
     const variables = progress.variables ?? {};
-    const output = await runBlock(machine, input, { run, trail, progress, nested: false, signal, variables });
+    const output = await runBlock(machine, input, { run, trail, progress, signal, variables });
     trail.record('ExecutionSucceeded', payload('output', output));
     return { status: 'SUCCEEDED', output };
   } catch (thrown) {
@@ -143,6 +143,7 @@ async function runOne(state: State, at: NonNullable<Progress['at']>, thread: Thr
   const entered = at.entered ?? {
     eventId: trail.record(`${state.Type}StateEntered`, { name, ...payload('input', input) }),
     time: new Date(run.clock.now()).toISOString(),
+    type: state.Type,
   };
   thread.progress.at = { name, input, entered };
   // A redriven state is not entered again: its attempt points to where it was entered. Recorded on AWS, where the Fail
@@ -158,16 +159,8 @@ async function runOne(state: State, at: NonNullable<Progress['at']>, thread: Thr
     enteredTime: entered.time,
     retryCount: 0,
   };
-  try {
-    checkSize(input, name);
-    return await carryOut(state, frame);
-  } catch (error) {
-    const abortable = ['Task', 'Wait', 'Map', 'Parallel'].includes(state.Type);
-    const called = error instanceof Interrupted || state.Type === 'Task';
-    // AWS notes it of the states of branches and iterations only, and not when the whole execution ends.
-    if (thread.nested && abortable && called && !run.signal.aborted) trail.note(`${state.Type}StateAborted`);
-    throw error;
-  }
+  checkSize(input, name);
+  return carryOut(state, frame);
 }
 
 function carryOut(state: State, frame: Frame): Promise<Step> {

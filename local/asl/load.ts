@@ -129,6 +129,13 @@ function checkTask(state: { [key: string]: Json }, path: string, report: Report)
   ) {
     report(member(path, 'HeartbeatSeconds'), 'must be smaller than TimeoutSeconds');
   }
+  if (Resource === 'arn:aws:states:::ecs:runTask.sync' && isObject(state.Arguments)) {
+    // AWS refuses them: it says itself by whom one task is started, to know it again.
+    for (const field of ['StartedBy', 'Count']) {
+      if (field in state.Arguments)
+        report(member(member(path, 'Arguments'), field), 'is not supported by Step Functions');
+    }
+  }
   const waits = typeof Resource === 'string' && Resource.endsWith('.waitForTaskToken');
   if (HeartbeatSeconds !== undefined && !waits) {
     report(member(path, 'HeartbeatSeconds'), 'needs a .waitForTaskToken resource: nothing else sends heartbeats');

@@ -124,10 +124,11 @@ async function runAll(
         continue;
       }
       const variables = progress.variables ?? thread.variables;
-      const at: Thread = { ...thread, progress, variables, nested: true, signal, trail: before.fork() };
+      const at: Thread = { ...thread, progress, variables, signal, trail: before.fork() };
       try {
         results[index] = await start(index, inputs[index] as Json, at);
       } catch (error) {
+        noteAborted(at, error);
         failed ??= { error, at };
         siblings.abort('a sibling failed');
       }
@@ -143,4 +144,11 @@ async function runAll(
   if (thread.signal.aborted) throw new Interrupted(thread.signal.reason);
   for (const trail of trails) thread.trail.join(trail);
   return results;
+}
+
+/** AWS notes of a branch or an iteration in which state it ended, but not when the whole execution ends. */
+function noteAborted({ run, trail, progress }: Thread, error: unknown): void {
+  const type = progress.at?.entered?.type;
+  if (type === undefined || !['Task', 'Wait', 'Map', 'Parallel'].includes(type) || run.signal.aborted) return;
+  if (error instanceof Interrupted || type === 'Task') trail.note(`${type}StateAborted`);
 }

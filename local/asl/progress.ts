@@ -1,5 +1,5 @@
 import type { Child } from './children.ts';
-import type { Json } from './types.ts';
+import type { Json, State } from './types.ts';
 
 /**
  * Where a sequence of states stands. The run keeps it up to date, so that a redrive can go on from there: what was left
@@ -10,7 +10,7 @@ export interface Progress {
   at?: {
     readonly name: string;
     readonly input: Json;
-    readonly entered?: { readonly eventId: number; readonly time: string };
+    readonly entered?: { readonly eventId: number; readonly time: string; readonly type: State['Type'] };
   };
   /** Variables as that state finds them; absent where nothing was assigned here. */
   variables?: Readonly<Record<string, Json>>;

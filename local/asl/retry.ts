@@ -32,6 +32,8 @@ export async function withRecovery(
       frame.retryCount += 1;
       continue;
     }
+    // It ends the execution at once: no state fails by it.
+    if (error.error === runtimeError) throw error;
     exhausted();
     // A redrive runs all of it again where the data was too large, else only what failed.
     if (error.error === dataLimitExceeded) startOver(frame.thread.progress);

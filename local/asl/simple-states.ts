@@ -52,7 +52,13 @@ async function secondsUntil(state: WaitState, frame: Frame): Promise<number> {
   const time = await evaluateField(frame, 'Timestamp', state.Timestamp ?? null);
   if (isTimestamp(time)) return (Date.parse(time) - frame.thread.run.clock.now()) / 1000;
   const reason = 'The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string';
-  return evaluationFailed(frame, 'Timestamp', `${reason}: ${JSON.stringify(time)}`);
+  // Recorded on AWS: this one points to the state's entry.
+  const asEntered = { ...frame, enteredFrom: frame.enteredEventId };
+  return evaluationFailed(
+    asEntered,
+    'Timestamp',
+    `${reason}: ${typeof time === 'string' ? time : JSON.stringify(time)}`,
+  );
 }
 
 export async function runFail(state: FailState, frame: Frame): Promise<never> {

@@ -130,7 +130,11 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
       worker.sandbox.kill();
       return;
     }
-    worker.idle = setTimeout(() => worker.sandbox.kill(), IDLE_MILLISECONDS).unref();
+    worker.idle = setTimeout(() => {
+      // Out of reach before it dies: an event that comes just now must not be given to it.
+      if (idle.includes(worker)) idle.splice(idle.indexOf(worker), 1);
+      worker.sandbox.kill();
+    }, IDLE_MILLISECONDS).unref();
     idle.push(worker);
   };
 

@@ -16,7 +16,11 @@ export interface SignedRequest {
 }
 
 /** Sends one request by Signature Version 4. Answers of 300 and more become an {@link AwsError}. */
-export async function sendSigned(world: Pick<World, 'endpoint'>, credentials: Credentials, request: SignedRequest): Promise<Response> {
+export async function sendSigned(
+  world: Pick<World, 'endpoint'>,
+  credentials: Credentials,
+  request: SignedRequest,
+): Promise<Response> {
   const url = new URL(request.path ?? '/', world.endpoint);
   const method = request.method ?? 'POST';
   const body = request.body ?? '';

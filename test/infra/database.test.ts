@@ -22,7 +22,7 @@ const assembly = synthesize({
         allowSkipped: ['row-security'],
         task: { vcpu: 8, memoryGiB: 32, storageGiB: 30, timeout: '1 day', heartbeatTimeout: '45 seconds' },
       },
-      restoreTest: { schedule: 'rate(2 days)', task: { storageGiB: 200 } },
+      restoreTest: { schedule: 'rate(2 days)', version: 18, task: { storageGiB: 200 } },
     },
   ],
 });
@@ -44,6 +44,7 @@ describe('settings', () => {
       secret: 'orders/primary',
       bucket: 'acme-pgdr-backups-<AWS::AccountId>-us-east-1',
       taskDefinition: 'acme-pgdr-pg17',
+      restoreTaskDefinition: 'acme-pgdr-pg17',
       objectives: { rpoSeconds: 86_400, rtoSeconds: 14_400 },
     });
   });
@@ -52,6 +53,7 @@ describe('settings', () => {
     expect(settingsOf('acme-ledger-eu-north-1')).toMatchObject({
       lineage: 'after-split',
       taskDefinition: 'acme-pgdr-pg15',
+      restoreTaskDefinition: 'acme-pgdr-pg18',
       logical: { ownStreams: 2, concurrency: 4, zstdLevel: 5, lockTimeoutSeconds: 10, allowSkipped: ['row-security'] },
       objectives: { rpoSeconds: 7200, rtoSeconds: 5400 },
       tasks: {
@@ -116,16 +118,21 @@ describe('roles of tasks', () => {
   ];
   const machine = (name: string) => [`arn:aws:states:eu-north-1:<AWS::AccountId>:stateMachine:acme-${name}`];
 
+  const objects = [`${bucket}/acme/orders/*`];
+  const listing = [bucket, { StringLike: { 's3:prefix': 'acme/orders/*' } }];
+
   test('let a backup read its secret and write its objects, and nothing of others', () => {
-    const objects = [`${bucket}/acme/orders/*`];
     expect(of('RolesBackup')).toEqual({
       'secretsmanager:GetSecretValue': [
         'arn:aws:secretsmanager:eu-north-1:<AWS::AccountId>:secret:orders/primary-??????',
       ],
       's3:PutObject': objects,
+      's3:PutObjectRetention': objects,
+      's3:GetObjectRetention': objects,
       's3:AbortMultipartUpload': objects,
-      's3:ListMultipartUploadParts': objects,
       's3:GetObject': objects,
+      's3:GetObjectVersion': objects,
+      's3:ListBucket': listing,
       'kms:GenerateDataKey': key,
       'kms:Decrypt': key,
       'states:SendTaskHeartbeat': machine('backup-logical'),
@@ -136,9 +143,9 @@ describe('roles of tasks', () => {
 
   test('let a restore read objects and write proofs, and never read the secret', () => {
     expect(of('RolesRestore')).toEqual({
-      's3:GetObject': [`${bucket}/acme/orders/*`],
-      's3:GetObjectVersion': [`${bucket}/acme/orders/*`],
-      's3:ListBucket': [bucket, { StringLike: { 's3:prefix': 'acme/orders/*' } }],
+      's3:GetObject': objects,
+      's3:GetObjectVersion': objects,
+      's3:ListBucket': listing,
       's3:PutObject': [`${bucket}/acme/orders/main/proofs/*`],
       'kms:GenerateDataKey': key,
       'kms:Decrypt': key,
@@ -148,10 +155,25 @@ describe('roles of tasks', () => {
     });
   });
 
+  test('let a recovery read objects and the secret, and write nothing', () => {
+    expect(of('RolesRecover')).toEqual({
+      'secretsmanager:GetSecretValue': [
+        'arn:aws:secretsmanager:eu-north-1:<AWS::AccountId>:secret:orders/primary-??????',
+      ],
+      's3:GetObject': objects,
+      's3:GetObjectVersion': objects,
+      's3:ListBucket': listing,
+      'kms:Decrypt': key,
+      'states:SendTaskHeartbeat': machine('restore'),
+      'states:SendTaskSuccess': machine('restore'),
+      'states:SendTaskFailure': machine('restore'),
+    });
+  });
+
   test('have the names by which state machines may pass them', () => {
     const names = assembly
       .resources('acme-orders-eu-north-1', 'AWS::IAM::Role')
       .map(({ Properties }) => Properties.RoleName);
-    expect(names).toEqual(['acme-orders-backup-eu-north-1', 'acme-orders-restore-eu-north-1']);
+    expect(names).toEqual(['backup', 'restore', 'recover'].map((job) => `acme-orders-${job}-eu-north-1`));
   });
 });

@@ -19,6 +19,7 @@ const wildcards: Record<string, string> = {
   'arn:aws:ecs:eu-north-1:<AWS::AccountId>:task-definition/acme-pgdr-pg*:*': 'majors and revisions come and go',
   'arn:aws:ecs:eu-north-1:<AWS::AccountId>:task/acme-pgdr/*': 'tasks have no name before they run',
   'arn:aws:iam::<AWS::AccountId>:role/acme-*-backup-eu-north-1': 'the backup role of every database',
+  'arn:aws:iam::<AWS::AccountId>:role/acme-*-recover-eu-north-1': 'the recovery role of every database',
   'arn:aws:iam::<AWS::AccountId>:role/acme-*-restore-eu-north-1': 'the restore role of every database',
   '<bucket>/*': 'verification reads the backups of every database',
   '<bucket>/*/verification.json': 'verification is written down beside each backup',
@@ -45,9 +46,11 @@ test('an unconditional "*" is only where the API has no resource', () => {
 });
 
 test('no action has a wildcard, nobody deletes objects or lifts their lock', () => {
-  for (const { actions } of [...statements(platform), ...statements(database)]) {
+  for (const { policy, actions } of [...statements(platform), ...statements(database)]) {
     for (const action of actions) {
       expect(action).not.toContain('*');
+      // A backup keeps what it refers to for longer: without the right to bypass a lock, it can only be extended.
+      if (action === 's3:PutObjectRetention' && policy.startsWith('RolesBackup')) continue;
       expect(action).not.toMatch(/^s3:(Delete|Bypass|PutObjectRetention|PutObjectLegalHold|PutBucket)/);
     }
   }
@@ -55,10 +58,26 @@ test('no action has a wildcard, nobody deletes objects or lifts their lock', () 
 
 test('roles of tasks are passed to tasks alone', () => {
   const passes = statements(platform).filter(({ actions }) => actions.includes('iam:PassRole'));
-  expect(passes).toHaveLength(2);
+  expect(passes).toHaveLength(3);
   for (const { condition } of passes) {
     expect(condition).toEqual({ StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } });
   }
+});
+
+test('the recovery region allows what the primary region allows', () => {
+  const inRegion = (region: string) =>
+    ['platform', 'orders'].flatMap((stack) =>
+      statements(assembly.template(`acme-${stack}-${region}`)).map((statement) =>
+        JSON.stringify(statement).replaceAll(region, '<region>'),
+      ),
+    );
+  expect(inRegion('us-east-1')).toEqual(inRegion('eu-north-1'));
+});
+
+test('functions list no versions, and read them only to verify them', () => {
+  const readers = statements(platform).filter(({ actions }) => actions.includes('s3:GetObjectVersion'));
+  expect(readers.map(({ policy }) => policy)).toEqual([expect.stringMatching(/^WorkflowsVerifyObjectsRole/)]);
+  for (const { actions } of statements(platform)) expect(actions).not.toContain('s3:ListBucketVersions');
 });
 
 test('schedules alone wear the schedule role, and only those of the group', () => {

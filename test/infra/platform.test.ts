@@ -216,17 +216,17 @@ describe('options', () => {
     expect(JSON.stringify(quiet.template(platform))).not.toContain('notify-slack');
   });
 
-  test('an image for each major in use', () => {
+  test('an image for each major in use, those of restore tests too', () => {
     const secret = { secret: 's' };
     const mixed = synthesize({
       databases: [
         { name: 'a', version: 15, primary: secret },
         { name: 'b', version: 18, primary: secret },
-        { name: 'c', version: 15, primary: secret },
+        { name: 'c', version: 15, primary: secret, restoreTest: { version: 17 } },
       ],
     });
     const families = mixed.resources(platform, 'AWS::ECS::TaskDefinition').map(({ Properties }) => Properties.Family);
-    expect(families).toEqual(['acme-pgdr-pg15', 'acme-pgdr-pg18']);
+    expect(families).toEqual(['acme-pgdr-pg15', 'acme-pgdr-pg17', 'acme-pgdr-pg18']);
   });
 
   test('an existing VPC, with a security group made or given', () => {
@@ -266,10 +266,10 @@ test('no function may do more than its work', () => {
     const name = policy.replace(/^Workflows|RoleDefaultPolicy.*$/g, '');
     actions.set(name, new Set([...(actions.get(name) ?? []), ...allowed.filter((a) => !a.startsWith('logs:'))]));
   }
-  const read = ['kms:Decrypt', 's3:GetObject', 's3:GetObjectVersion', 's3:ListBucket', 's3:ListBucketVersions'];
+  const read = ['kms:Decrypt', 's3:GetObject', 's3:ListBucket'];
   expect(Object.fromEntries([...actions].map(([name, set]) => [name, [...set].sort()]))).toEqual({
     PlanVerification: read,
-    VerifyObjects: read,
+    VerifyObjects: [...read, 's3:GetObjectVersion'].sort(),
     ConfirmVerification: [...read, 'kms:GenerateDataKey', 's3:PutObject'].sort(),
     RecordOutcome: [],
     SlackNotify: ['secretsmanager:GetSecretValue'],

@@ -212,6 +212,11 @@ describe('what is refused, each with its place', () => {
     ['a batcher without a limit', distributed({ ItemBatcher: { BatchInput: 1 } }), /must have MaxItemsPerBatch/],
     ['a share above 100', distributed({ ToleratedFailurePercentage: 101 }), /from 0 to 100/],
     ['a label with a colon', distributed({ Label: 'a:b' }), /Label: must be/],
+    [
+      'a job whose starter is given',
+      task({ Resource: 'arn:aws:states:::ecs:runTask.sync', Arguments: { StartedBy: 'me', TaskDefinition: 't' } }),
+      /Arguments.StartedBy: is not supported by Step Functions/,
+    ],
     ['a writer of results', distributed({ ResultWriter: {} }), /ResultWriter: is not supported/],
     [
       'the same name twice',

@@ -187,7 +187,12 @@ describe('Map', () => {
     });
     expect(ran).toMatchObject({ status: 'FAILED', error: 'Broken' });
     expect(begun).toEqual([1, 2]);
-    expect(ran.types.slice(-3)).toEqual(['MapIterationFailed', 'MapStateFailed', 'ExecutionFailed']);
+    expect(ran.types.slice(-4)).toEqual([
+      'MapIterationFailed',
+      'TaskStateAborted',
+      'MapStateFailed',
+      'ExecutionFailed',
+    ]);
   });
 
   it('errors caught inside leave the other iterations alone', async () => {

@@ -47,6 +47,7 @@ describe('which errors a name means', () => {
     ['States.TaskFailed', 'States.TaskFailed', true],
     ['States.TaskFailed', 'States.Timeout', false],
     ['States.TaskFailed', 'States.Runtime', false],
+    ['States.TaskFailed', 'States.QueryEvaluationError', false],
     ['States.TaskFailed', 'States.DataLimitExceeded', false],
     ['States.HeartbeatTimeout', 'States.Timeout', false],
   ];

@@ -57,7 +57,6 @@ export const sessionOf = /User: arn:aws:sts::111122223333:assumed-role\/\S+\/ses
 
 /** The error of a call that a policy refused. */
 export async function refusal(call: Promise<unknown>) {
-  // biome-ignore lint/suspicious/noExplicitAny: an error of an SDK, or of a call in process
   const error: any = await call.then(
     () => expect.unreachable('it was allowed'),
     (thrown: unknown) => thrown,

@@ -3,13 +3,20 @@ import { join } from 'node:path';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { SendTaskFailureCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { followExecution } from '../../lib/cli/follow.ts';
+import { type Followed, followExecution } from '../../lib/cli/follow.ts';
 import { createOutput } from '../../lib/cli/output.ts';
 import { workDirectory } from '../../lib/cli/rehearse/assembly.ts';
-import { type Rehearsal, region, startRehearsal, system, type WorkflowRun } from '../../lib/cli/rehearse/rehearsal.ts';
+import {
+  database,
+  type Rehearsal,
+  region,
+  restoreSecret,
+  startRehearsal,
+  system,
+} from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
-import { functionName } from '../../lib/config/names.ts';
+import { functionName, stateMachineName, type TaskPurpose, taskRoleName } from '../../lib/config/names.ts';
 import type { Workflow } from '../../lib/core/outcome.ts';
 import { type ApiCall, AwsError, type Caller } from '../../local/facade.ts';
 import { createAuthority } from '../../local/iam/authority.ts';
@@ -34,7 +41,7 @@ const unusedHere: readonly { role: RegExp; actions: readonly string[]; why: stri
     why: 'the VPC writes its flow log, and no packet crosses a VPC here',
   },
   {
-    role: /WorkflowsBackupLogicalRole|WorkflowsRestoreTestRole/,
+    role: /-Workflows(BackupLogical|RestoreTest|Restore)Rol/,
     actions: ['logs:DeleteLogDelivery'],
     why: 'Step Functions ends the delivery of a machine that is deleted or logs no more',
   },
@@ -52,12 +59,26 @@ function roles(): RoleStatements[] {
 
 const roleOf = (call: ApiCall): string => call.principal.roleArn?.split('/').at(-1) ?? '';
 
+type Ended = Pick<Followed, 'execution'>;
+
+/** Runs a workflow to its end: by its schedule, or as a person starts it. */
+async function run(workflow: Workflow, input: object = {}): Promise<Ended> {
+  if (workflow !== 'restore' && Object.keys(input).length === 0) return rehearsal.run(workflow);
+  const { sfn } = rehearsal.clients;
+  const stateMachineArn = `arn:aws:states:${region}:${account}:stateMachine:${stateMachineName(system, workflow)}`;
+  const target = workflow === 'restore' ? { targetSecret: restoreSecret } : {};
+  const { executionArn } = await sfn.send(
+    new StartExecutionCommand({ stateMachineArn, input: JSON.stringify({ database, ...target, ...input }) }),
+  );
+  return followExecution(sfn, String(executionArn), { interval: 100 });
+}
+
 /** Runs a workflow with something done to it, once, by the first call that fits. */
 async function runWith(
   workflow: Workflow,
   fits: (call: ApiCall) => boolean,
-  strike: (call: ApiCall) => Promise<void> | void,
-): Promise<WorkflowRun> {
+  strike: (call: ApiCall) => Promise<unknown> | undefined,
+): Promise<Ended> {
   let struck = false;
   const undo = rehearsal.cloud.intercept(async (call) => {
     if (struck || !fits(call)) return;
@@ -65,36 +86,53 @@ async function runWith(
     await strike(call);
   });
   try {
-    const run = await rehearsal.run(workflow);
+    const ended = await run(workflow);
     expect(struck).toBe(true);
-    return run;
+    return ended;
   } finally {
     undo();
   }
 }
 
+/** A call on S3 by the task of a workflow. */
+const byTask =
+  (job: TaskPurpose) =>
+  (call: ApiCall): boolean =>
+    call.service === 's3' && roleOf(call) === taskRoleName(system, database, job, region);
+
+/** Waits for a sign of life of the task that calls. */
+const heartbeat = ({ principal }: ApiCall) =>
+  expect
+    .poll(
+      () =>
+        rehearsal.cloud
+          .calls()
+          .some((call) => call.operation === 'SendTaskHeartbeat' && call.principal.arn === principal.arn),
+      { timeout: 40_000, interval: 250 },
+    )
+    .toBe(true);
+
 /** Gives a task's token back as failed while the task goes on: the workflow has to stop it. */
-async function giveUp(workflow: Workflow, role: RegExp): Promise<WorkflowRun> {
-  let token = '';
+async function giveUp(workflow: Workflow, job: TaskPurpose): Promise<Ended> {
+  let taskToken = '';
   const undo = rehearsal.cloud.intercept((call) => {
     if (call.operation !== 'RunTask') return;
-    const text = JSON.stringify(call.input);
-    token = /"AQC[A-Za-z0-9+/]{509}"/.exec(text)?.[0].slice(1, -1) ?? '';
+    taskToken = /"(AQC[A-Za-z0-9+/]{509})"/.exec(JSON.stringify(call.input))?.[1] ?? '';
   });
   try {
-    return await runWith(
-      workflow,
-      (call) => call.service === 's3' && role.test(roleOf(call)),
-      async () => {
-        await rehearsal.clients.sfn.send(
-          new SendTaskFailureCommand({ taskToken: token, error: 'GivenUp', cause: '{}' }),
-        );
-      },
+    return await runWith(workflow, byTask(job), () =>
+      rehearsal.clients.sfn.send(new SendTaskFailureCommand({ taskToken, error: 'GivenUp', cause: '{}' })),
     );
   } finally {
     undo();
   }
 }
+
+const jobs = [
+  ['backup-logical', 'backup'],
+  ['restore-test', 'restore'],
+  ['restore', 'recover'],
+] as const;
 
 beforeAll(async () => {
   const postgres = providePostgres(() => {});
@@ -108,49 +146,51 @@ afterAll(async () => {
 });
 
 describe('with policies enforced', () => {
-  it('a backup is taken, verified, restored and proven', async () => {
-    for (const workflow of ['backup-logical', 'restore-test'] as const) {
-      const run = await rehearsal.run(workflow);
-      expect([workflow, run.failure, run.execution.status]).toEqual([workflow, undefined, 'SUCCEEDED']);
-      expect(run.slack).toBeDefined();
-    }
-  });
-
-  it('a backup that meets another object under its key reads it and says so', async () => {
-    const isPut = (call: ApiCall) => call.operation === 'PutObject' && /-backup-/.test(roleOf(call));
-    const run = await runWith('backup-logical', isPut, async ({ input }) => {
-      const { Bucket, Key } = input as { Bucket: string; Key: string };
-      await rehearsal.clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: 'of somebody else' }));
-    });
-    expect(run.execution.error).toBe('ManifestConflict');
-  });
-
   it('a backup that is refused aborts its uploads', async () => {
+    // The first one: later ones have no large table to upload again.
     const isPart = (call: ApiCall) => call.operation === 'UploadPart' && Number(call.input.PartNumber) === 2;
-    const run = await runWith('backup-logical', isPart, () => {
+    const { execution } = await runWith('backup-logical', isPart, () => {
       throw new AwsError('InvalidRequest', 'Refused by the test.', 400);
     });
-    expect(run.execution.error).toBe('StorageRefused');
+    expect(execution.error).toBe('StorageRefused');
     expect(rehearsal.cloud.calls().some(({ operation }) => operation === 'AbortMultipartUpload')).toBe(true);
   });
 
-  it.each([
-    ['backup-logical', /-backup-/],
-    ['restore-test', /-restore-/],
-  ] as const)('a task of %s that was given up is stopped', async (workflow, role) => {
-    const run = await giveUp(workflow, role);
-    expect(run.execution.status).toBe('FAILED');
-    await expect.poll(() => rehearsal.cloud.ecs.tasks().every((task) => task.lastStatus === 'STOPPED')).toBe(true);
-    const stopped = rehearsal.cloud.calls().filter(({ operation }) => operation === 'StopTask');
-    expect(stopped.at(-1)?.principal.roleArn).toMatch(/Workflows(BackupLogical|RestoreTest)Role/);
+  it.each(jobs)('%s succeeds', async (workflow, job) => {
+    const { execution } = await runWith(workflow, byTask(job), heartbeat);
+    expect([execution.cause, execution.status]).toEqual([undefined, 'SUCCEEDED']);
   });
 
-  it('a restore test of a backup that is not there fails by its name', async () => {
-    const { sfn } = rehearsal.clients;
-    const stateMachineArn = `arn:aws:states:${region}:${account}:stateMachine:rehearsal-restore-test`;
-    const input = JSON.stringify({ database: 'orders', backupId: '20200101T000000Z-000000' });
-    const { executionArn } = await sfn.send(new StartExecutionCommand({ stateMachineArn, input }));
-    const { execution } = await followExecution(sfn, String(executionArn), { interval: 100 });
+  it('a backup succeeds that refers to objects of the one before', async () => {
+    const { execution } = await run('backup-logical');
+    expect([execution.cause, execution.status]).toEqual([undefined, 'SUCCEEDED']);
+    expect(rehearsal.cloud.calls().some(({ operation }) => operation === 'PutObjectRetention')).toBe(true);
+  });
+
+  it('a backup that meets another object under its key reads it and says so', async () => {
+    const isPut = (call: ApiCall) => call.operation === 'PutObject' && byTask('backup')(call);
+    const { execution } = await runWith('backup-logical', isPut, async ({ input }) => {
+      const { Bucket, Key } = input as { Bucket: string; Key: string };
+      await rehearsal.clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: 'of somebody else' }));
+    });
+    expect(execution.error).toBe('ManifestConflict');
+  });
+
+  it.each(jobs)('a task of %s that was given up is stopped', async (workflow, job) => {
+    const { execution } = await giveUp(workflow, job);
+    expect(execution.status).toBe('FAILED');
+    const stopped = () => rehearsal.cloud.ecs.tasks().every((task) => task.lastStatus === 'STOPPED');
+    await expect.poll(stopped, { timeout: 30_000 }).toBe(true);
+    const stop = rehearsal.cloud.calls().findLast(({ operation }) => operation === 'StopTask');
+    expect(stop?.principal.arn).toContain(String(execution.name));
+  });
+
+  it.each([
+    ['restore-test', {}],
+    // Into the server that was backed up.
+    ['restore', { targetSecret: null }],
+  ] as const)('%s of a backup that is not there fails by its name', async (workflow, input) => {
+    const { execution } = await run(workflow, { ...input, backupId: '20200101T000000Z-000000' });
     expect(execution.error).toBe('BackupNotFound');
   });
 

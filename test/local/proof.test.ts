@@ -97,6 +97,11 @@ describe('L3 fails, naming', () => {
       "SELECT setval('sales.orders_id_seq', 2000, false)",
       /^sequences cover their columns: sales\.orders_id_seq is behind sales\.orders\.id$/,
     ],
+    [
+      'a column that may be null',
+      'ALTER TABLE customers ALTER email DROP NOT NULL',
+      /^inventory: not null column: \d+, not \d+$/,
+    ],
     ['a missing extension', 'DROP EXTENSION citext CASCADE', /^extensions: citext is missing$/],
     [
       'a missing grant',

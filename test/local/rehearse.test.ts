@@ -102,7 +102,7 @@ describe('pgdr rehearse --json', () => {
       'Confirm verification',
       'Record success',
       'Announce success',
-      'Backup proven intact',
+      'Backup verified',
     ]);
     expect(names('restore-test')).toEqual([
       'Read settings',

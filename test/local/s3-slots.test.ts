@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib';
 import {
   type CompletedPart,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -158,6 +159,26 @@ describe('UploadPartCopy', () => {
     expect(server.calls.findLast(({ operation }) => operation === 'UploadPartCopy')?.needs).toContainEqual(
       expect.objectContaining({ action: 's3:GetObject', resource: `arn:aws:s3:::${Bucket}/source` }),
     );
+  });
+
+  test('holds to conditions on its source, as a copy does', async () => {
+    const { ETag } = await s3.send(new PutObjectCommand({ Bucket, Key: 'conditional', Body: 'v' }));
+    const upload = await begin('conditions');
+    const CopySource = `${Bucket}/conditional`;
+    const copyPart = (more: object) =>
+      s3.send(new UploadPartCopyCommand({ ...upload, PartNumber: 1, CopySource, ...more }));
+    const copy = (more: object) => s3.send(new CopyObjectCommand({ Bucket, Key: 'to', CopySource, ...more }));
+    for (const attempt of [copyPart, copy]) {
+      await attempt({ CopySourceIfMatch: ETag });
+      for (const condition of [
+        { CopySourceIfMatch: '"other"' },
+        { CopySourceIfNoneMatch: ETag },
+        { CopySourceIfModifiedSince: new Date(Date.now() + 60_000) },
+        { CopySourceIfUnmodifiedSince: new Date(Date.now() - 60_000) },
+      ]) {
+        await expect(attempt(condition)).rejects.toMatchObject({ name: 'PreconditionFailed' });
+      }
+    }
   });
 
   test('refuses what is not there', async () => {

@@ -1,45 +1,40 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Execution } from '../../local/asl/executions.ts';
-import { type ApiCall, AwsError, type ResourceContext } from '../../local/facade.ts';
+import { type ApiCall, AwsError } from '../../local/facade.ts';
 import { createEcs, type EcsFacade } from '../../local/facades/ecs.ts';
 import { createLambda, type LambdaFacade } from '../../local/facades/lambda.ts';
 import { createS3 } from '../../local/facades/s3.ts';
 import { createSns, type SnsFacade } from '../../local/facades/sns.ts';
 import { createSsm } from '../../local/facades/ssm.ts';
-import { createStates, type States } from '../../local/facades/states.ts';
-import { type Host, startHost } from '../../local/host.ts';
-import { lambda as lambdaInvoke, machine, type States as StateDefinitions } from './asl-machines.ts';
+import type { States } from '../../local/facades/states.ts';
+import type { Host } from '../../local/host.ts';
+import { lambda as lambdaInvoke, type States as StateDefinitions } from './asl-machines.ts';
+import { asAdministrator, region, roleArn, type StatesCloud, startStatesCloud, task } from './states-cloud.ts';
 
 // Tasks carried out by the real facades, over HTTP.
 
-const region = 'eu-west-1';
-const roleArn = 'arn:aws:iam::111122223333:role/machine';
 const image = 'registry/image:tag';
 const sfnModule = createRequire(import.meta.url).resolve('@aws-sdk/client-sfn');
 
-let directory: string;
+let cloud: StatesCloud;
 let host: Host;
 let states: States;
 let ecs: EcsFacade;
 let lambda: LambdaFacade;
 let sns: SnsFacade;
+let directory: string;
 let made = 0;
 
-const about = (logicalId: string): ResourceContext => ({
-  region,
-  stack: 'Stack',
-  logicalId,
-  generatedName: `Stack-${logicalId}-${++made}`,
-  assembly: directory,
-});
+const about: StatesCloud['about'] = (logicalId) => cloud.about(logicalId);
+const begin: StatesCloud['begin'] = (definition, input) => cloud.begin(definition, input);
+const finish: StatesCloud['finish'] = (definition, input) => cloud.finish(definition, input);
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'integrations-'));
-  host = await startHost({ directory, regions: [region] });
+  cloud = await startStatesCloud();
+  ({ host, states, directory } = cloud);
   host.add(createSsm(host.world));
   host.add(createS3(host.world));
   lambda = host.add(createLambda(host.world, { fileAsset: (key) => join(directory, key.replace(/\.zip$/, '')) }));
@@ -58,37 +53,13 @@ beforeAll(async () => {
       RunTask: (input, context) => (input.group === 'no-room' ? { tasks: [], failures } : runTask?.(input, context)),
     },
   });
-  states = host.add(createStates(host.world));
   await ecs.resources?.['AWS::ECS::Cluster']?.({ ClusterName: 'workers' }, about('Cluster'));
   await host.facades
     .find(({ service }) => service === 's3')
     ?.resources?.['AWS::S3::Bucket']?.({ BucketName: 'bucket' }, about('Bucket'));
 });
 
-afterAll(async () => {
-  await host.close();
-  rmSync(directory, { recursive: true, force: true });
-});
-
-async function begin(definition: StateDefinitions | string, input: unknown = {}): Promise<string> {
-  const DefinitionString = typeof definition === 'string' ? definition : machine(definition);
-  const maker = states.resources?.['AWS::StepFunctions::StateMachine'];
-  const { ref } = (await maker?.({ RoleArn: roleArn, DefinitionString }, about('Machine'))) ?? {};
-  const context = { region, principal: { arn: 'arn:aws:iam::111122223333:root' }, requestId: 'r' };
-  const started = await states.operations?.StartExecution?.(
-    { stateMachineArn: ref, input: JSON.stringify(input) },
-    context,
-  );
-  return (started as { executionArn: string }).executionArn;
-}
-
-const finish = async (definition: StateDefinitions | string, input: unknown = {}): Promise<Execution> =>
-  states.ended(await begin(definition, input));
-
-/** A machine of one task. */
-const task = (Resource: string, Arguments: unknown, more: Record<string, unknown> = {}): StateDefinitions => ({
-  Do: { Type: 'Task', Resource, Arguments, End: true, ...more },
-});
+afterAll(() => cloud.close());
 
 const types = (execution: Execution) => execution.events.map(({ type }) => type);
 
@@ -254,8 +225,7 @@ describe('ecs:runTask', () => {
     const mine = () => ecs.tasks().find(({ lastStatus }) => lastStatus === 'RUNNING');
     await expect.poll(mine, { timeout: 15_000 }).toBeDefined();
     const { taskArn } = mine() as { taskArn: string };
-    const context = { region, principal: { arn: 'arn:aws:iam::111122223333:root' }, requestId: 'r' };
-    await states.operations?.StopExecution?.({ executionArn: arn }, context);
+    await states.operations?.StopExecution?.({ executionArn: arn }, asAdministrator);
     const status = () => ecs.tasks().find((view) => view.taskArn === taskArn)?.lastStatus;
     await expect.poll(status, { timeout: 15_000 }).toBe('STOPPED');
   });
@@ -303,7 +273,7 @@ describe('ecs:runTask', () => {
     [token, passToken],
   ])('%s fails where nothing could be placed', async (resource, more) => {
     const execution = await finish(task(resource, parameters('any', { ...more, Group: 'no-room' })));
-    expect(execution.outcome).toMatchObject({ status: 'FAILED', error: 'ECS.AmazonECSException' });
+    expect(execution.outcome).toMatchObject({ status: 'FAILED', error: 'AmazonECS.Unknown' });
     expect(execution.outcome?.cause).toContain('RESOURCE:MEMORY');
     expect(types(execution)).toContain('TaskSubmitFailed');
   });
@@ -342,13 +312,8 @@ describe('sns:publish', () => {
 });
 
 describe('states:startExecution', () => {
-  const child = async (definition: StateDefinitions) => {
-    const maker = states.resources?.['AWS::StepFunctions::StateMachine'];
-    const properties = { RoleArn: roleArn, DefinitionString: machine(definition) };
-    return String((await maker?.(properties, about('Child')))?.ref);
-  };
   const nested = async (pattern: string, definition: StateDefinitions, Input: unknown = { n: 1 }) =>
-    task(`arn:aws:states:::states:startExecution${pattern}`, { StateMachineArn: await child(definition), Input });
+    task(`arn:aws:states:::states:startExecution${pattern}`, { StateMachineArn: await cloud.make(definition), Input });
   const echo: StateDefinitions = { Echo: { Type: 'Pass', End: true } };
 
   it('goes on at once', async () => {

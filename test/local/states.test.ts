@@ -8,7 +8,6 @@ import {
   GetExecutionHistoryCommand,
   ListExecutionsCommand,
   ListStateMachinesCommand,
-  RedriveExecutionCommand,
   SendTaskFailureCommand,
   SendTaskHeartbeatCommand,
   SendTaskSuccessCommand,
@@ -164,77 +163,6 @@ describe('executions', () => {
     expect(described).toMatchObject({ status: 'ABORTED', error: 'Enough', cause: 'by hand' });
     const { events } = await client.send(new GetExecutionHistoryCommand({ executionArn, reverseOrder: true }));
     expect(events?.[0]).toMatchObject({ type: 'ExecutionAborted', executionAbortedEventDetails: { error: 'Enough' } });
-  });
-
-  it('can be redriven once they failed, and say so', async () => {
-    const Choices = [{ Condition: '{% $states.context.Execution.RedriveCount = 1 %}', Next: 'Good' }];
-    const stateMachineArn = await make({
-      Pick: { Type: 'Choice', Choices, Default: 'Bad' },
-      Bad: { Type: 'Fail', Error: 'Nope' },
-      Good: { Type: 'Succeed' },
-    });
-    const list = async (redriveFilter: 'REDRIVEN' | 'NOT_REDRIVEN') =>
-      (await client.send(new ListExecutionsCommand({ stateMachineArn, redriveFilter }))).executions?.length;
-    const failed = await start(stateMachineArn, {}, 'one');
-    expect(failed).toMatchObject({ status: 'FAILED', redriveStatus: 'REDRIVABLE', redriveCount: 0 });
-    expect(failed).not.toHaveProperty('redriveStatusReason');
-    const { executionArn } = failed;
-    const redrive = (clientToken?: string) => client.send(new RedriveExecutionCommand({ executionArn, clientToken }));
-    expect([await list('REDRIVEN'), await list('NOT_REDRIVEN')]).toEqual([0, 1]);
-    const { redriveDate } = await redrive('token');
-    await states.ended(executionArn as string);
-    const described = await client.send(new DescribeExecutionCommand({ executionArn }));
-    // The Fail state itself is what is redriven: it fails again.
-    expect(described).toMatchObject({ status: 'FAILED', redriveCount: 1, redriveDate, error: 'Nope' });
-    expect([await list('REDRIVEN'), await list('NOT_REDRIVEN')]).toEqual([1, 0]);
-    // The same token is the same request; without one it is a new one.
-    expect(await redrive('token')).toMatchObject({ redriveDate });
-    await redrive();
-    await states.ended(executionArn as string);
-    expect(await client.send(new DescribeExecutionCommand({ executionArn }))).toMatchObject({ redriveCount: 2 });
-    const { events } = await client.send(new GetExecutionHistoryCommand({ executionArn }));
-    expect(events?.map(({ type }) => type).slice(-4)).toEqual([
-      'ExecutionRedriven',
-      'ExecutionFailed',
-      'ExecutionRedriven',
-      'ExecutionFailed',
-    ]);
-    expect(events?.at(-2)?.executionRedrivenEventDetails).toEqual({ redriveCount: 2 });
-  });
-
-  it('cannot be redriven while they run or once they succeeded', async () => {
-    const stateMachineArn = await make(wait);
-    const { executionArn } = await client.send(new StartExecutionCommand({ stateMachineArn }));
-    const refused = { name: 'ExecutionNotRedrivable', message: 'Execution is RUNNING and cannot be redriven' };
-    await expect(client.send(new RedriveExecutionCommand({ executionArn }))).rejects.toMatchObject(refused);
-    const running = await client.send(new DescribeExecutionCommand({ executionArn }));
-    expect(running).toMatchObject({ redriveStatus: 'NOT_REDRIVABLE', redriveStatusReason: refused.message });
-    const done = await start(await make(echo, { StateMachineName: 'echo' }));
-    const again = client.send(new RedriveExecutionCommand({ executionArn: done.executionArn }));
-    await expect(again).rejects.toThrow('Execution is SUCCEEDED and cannot be redriven');
-  });
-
-  it('of a distributed Map are executions too, listed by its Map Run', async () => {
-    const ItemProcessor = {
-      ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
-      StartAt: 'Item',
-      States: { Item: { Type: 'Pass', End: true } },
-    };
-    const each = { Type: 'Map', Items: [1, 2], ItemProcessor, Label: 'each', End: true };
-    const stateMachineArn = await make({ Each: each }, { StateMachineName: 'mapper' });
-    const { executionArn, output } = await start(stateMachineArn);
-    expect(output).toBe('[1,2]');
-    const { events } = await client.send(new GetExecutionHistoryCommand({ executionArn }));
-    const mapRunArn = events?.find(({ type }) => type === 'MapRunStarted')?.mapRunStartedEventDetails?.mapRunArn;
-    const { executions } = await client.send(new ListExecutionsCommand({ mapRunArn }));
-    expect(executions).toHaveLength(2);
-    for (const { executionArn: child, stateMachineArn: machineArn } of executions ?? []) {
-      expect(child).toMatch(/:execution:mapper\/each:[\w-]{36}$/);
-      expect(machineArn).toBe(`${stateMachineArn}/each`);
-      const described = await client.send(new DescribeExecutionCommand({ executionArn: child }));
-      expect(described).toMatchObject({ status: 'SUCCEEDED', mapRunArn });
-    }
-    expect((await client.send(new ListExecutionsCommand({ stateMachineArn }))).executions).toHaveLength(1);
   });
 
   it('are listed newest first, by status and in pages', async () => {

@@ -153,6 +153,27 @@ describe('assertions of a restore test', () => {
   });
 });
 
+describe('the major of a restore test', () => {
+  const withVersions = (version: number, of: unknown) =>
+    problemsOf(withDatabase({ version, restoreTest: { version: of } }));
+
+  test('is that of the database or a newer one', () => {
+    expect(withVersions(17, 17)).toEqual([]);
+    expect(withVersions(15, 18)).toEqual([]);
+    expect(parseConfig(minimal).databases[0]?.restoreTest.version).toBeUndefined();
+  });
+
+  test('is refused when it is older, or no major', () => {
+    expect(withVersions(17, 15)).toEqual([
+      'databases[0].restoreTest.version is 15, but the database is PostgreSQL 17 and nothing is restored into an older ' +
+        'major. Allowed: 17 or newer. Example: 17',
+    ]);
+    expect(withVersions(17, '18')).toEqual([
+      "databases[0].restoreTest.version is '18'. Allowed: 13, 14, 15, 16, 17, 18. Example: 18",
+    ]);
+  });
+});
+
 describe('objectives that cannot be met', () => {
   test('an rpo shorter than the time between two backups is refused with the reason', () => {
     expect(problemsOf(withDatabase({ objectives: { rpo: '5 minutes' } }))).toEqual([

@@ -78,7 +78,7 @@ describe('errors', () => {
 
 describe('a failed state', () => {
   const of = (name?: string, cause?: string) =>
-    fromStateFailure({ step: 'Take backup', errorOutput: { Error: name, Cause: cause } });
+    fromStateFailure('backup-logical', { step: 'Take backup', errorOutput: { Error: name, Cause: cause } });
 
   it.each([
     [
@@ -93,7 +93,12 @@ describe('a failed state', () => {
       'ObjectAltered',
       'k part 2',
     ],
-    ['States.HeartbeatTimeout', undefined, 'TaskUnresponsive', 'States.HeartbeatTimeout'],
+    [
+      'States.HeartbeatTimeout',
+      undefined,
+      'TaskUnresponsive',
+      'States.HeartbeatTimeout: no heartbeat came within heartbeatTimeout, or the state ran over its timeout',
+    ],
     ['Ssm.ParameterNotFoundException', 'not found', 'UnknownDatabase', 'Ssm.ParameterNotFoundException: not found'],
     ['States.TaskFailed', '{"StoppedReason":"x"}', 'TaskFailed', 'States.TaskFailed: {"StoppedReason":"x"}'],
     ['ECS.AccessDeniedException', 'no', 'TaskFailed', 'ECS.AccessDeniedException: no'],
@@ -101,6 +106,20 @@ describe('a failed state', () => {
     [undefined, undefined, 'Unexpected', 'unknown error'],
   ])('%s is told in the words of the catalogue', (error, cause, name, message) => {
     expect(of(error, cause)).toMatchObject({ step: 'Take backup', error: name, message });
+  });
+
+  it('sends to the runbook of its workflow', () => {
+    const altered = { step: 'Verify objects', errorOutput: { Error: 'ObjectAltered', Cause: '{}' } };
+    expect(fromStateFailure('backup-logical', altered).runbook).toBe('docs/runbooks/backup-failed.md');
+    expect(fromStateFailure('restore-test', altered).runbook).toBe('docs/runbooks/restore-test-failed.md');
+  });
+
+  it('of an input without a database says what to start it with', () => {
+    const failed = { step: 'Read settings', errorOutput: { Error: 'States.QueryEvaluationError', Cause: 'undefined' } };
+    expect(fromStateFailure('backup-logical', failed)).toMatchObject({
+      error: 'InputInvalid',
+      tryNext: expect.stringContaining('"database"'),
+    });
   });
 
   it('hands on the proof that did not hold', () => {

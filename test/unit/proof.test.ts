@@ -127,6 +127,16 @@ describe('the proof', () => {
     expect(failing(more as Partial<Restored>)).toHaveLength(1);
   });
 
+  it('knows that a newer major is born without what an older one had to revoke', () => {
+    const of = sampleManifest({
+      ...manifest,
+      serverVersionNum: 140_010,
+      grants: [...grants, { object: 'schema public', privileges: ['no CREATE to PUBLIC'] }],
+    });
+    expect(failing({ serverVersionNum: 150_001 }, of)).toEqual([]);
+    expect(failing({ serverVersionNum: 140_011 }, of)).toHaveLength(1);
+  });
+
   it('never tells the value of a setting', () => {
     const [check] = failing({ settings: [{ scope: 'database', name: 'work_mem', value: 'secret' }] });
     expect(check?.detail).toBe('work_mem of database has another value');
@@ -180,6 +190,7 @@ const report: ProofReport = {
   database: 'orders',
   backupId: 'b',
   manifestKey: 'k',
+  sourceVersion: '15.18',
   serverVersion: '17',
   level: 'L4',
   holds: true,

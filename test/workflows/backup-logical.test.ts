@@ -40,7 +40,7 @@ describe('a backup that succeeds', () => {
       'Confirm verification',
       'Record success',
       'Announce success',
-      'Backup proven intact',
+      'Backup verified',
     ]);
     expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: succeeded });
   });
@@ -282,7 +282,7 @@ describe('retries', () => {
 
   test.each([
     ['Read settings', 'Ssm.ThrottlingException'],
-    ['Take backup', 'ECS.AmazonECSException'],
+    ['Take backup', 'AmazonECS.Unknown'],
     ['Plan verification', 'Lambda.TooManyRequestsException'],
     ['Plan verification', 'StorageRefused'],
     ['Confirm verification', 'StorageRefused'],

@@ -45,7 +45,7 @@ describe.each(names)('%s', (name) => {
     const own = states.flatMap(([, state]) =>
       [...(state.Retry ?? []), ...(state.Catch ?? [])].flatMap((entry) => entry.ErrorEquals as string[]),
     );
-    for (const error of own.filter((error) => !/^(States|Lambda|ECS|Ecs|Ssm|SNS)\./.test(error))) {
+    for (const error of own.filter((error) => !/^(States|Lambda|AmazonECS|ECS|Ecs|Ssm|SNS)\./.test(error))) {
       expect(Object.keys(errorCatalogue)).toContain(error);
     }
   });
@@ -56,5 +56,5 @@ describe.each(names)('%s', (name) => {
 });
 
 test('the machines that exist are these', () => {
-  expect(names.sort()).toEqual(['backup-logical', 'restore-test']);
+  expect(names.sort()).toEqual(['backup-logical', 'restore', 'restore-test']);
 });

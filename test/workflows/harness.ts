@@ -25,6 +25,7 @@ export const loadMachine = (name: string): StateMachine =>
 export const settings = {
   schemaVersion: 1,
   taskDefinition: 'acme-pgdr-pg17',
+  restoreTaskDefinition: 'acme-pgdr-pg18',
   backupRoleArn: 'arn:aws:iam::111122223333:role/acme-orders-backup-eu-north-1',
   restoreRoleArn: 'arn:aws:iam::111122223333:role/acme-orders-restore-eu-north-1',
   objectives: { rpoSeconds: 86_400, rtoSeconds: 14_400 },

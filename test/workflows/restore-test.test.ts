@@ -49,6 +49,7 @@ describe('a restore test that succeeds', () => {
     const result = await start();
     expect(firstCall(result, 'Restore and prove')).toMatchObject({
       StartedBy: 'restore-test/run-1',
+      TaskDefinition: 'acme-pgdr-pg18',
       Overrides: {
         TaskRoleArn: settings.restoreRoleArn,
         Cpu: '4096',

@@ -9,11 +9,13 @@ import { openRunDirectory, removeLeftovers } from '../rehearse/leftovers.ts';
 import { writeReport } from '../rehearse/report/page.ts';
 import { renderSummary } from '../rehearse/summary.ts';
 import { providePostgres } from '../setup/install-postgres.ts';
+import { findMajor, type PostgresBinaries, supportedMajors } from '../setup/postgres-binaries.ts';
 
 export interface RehearseOptions {
   readonly json?: boolean;
   readonly size: string;
   readonly fault?: string;
+  readonly restoreVersion?: string;
   readonly keep?: boolean;
   readonly report?: string;
   readonly verbose?: boolean;
@@ -26,6 +28,7 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
   const fault = options.fault === undefined ? undefined : findFault(options.fault);
   const postgres = providePostgres((line) => output.line(line));
   fault?.requirePossible?.(postgres);
+  const restorePostgres = options.restoreVersion ? newerMajor(options.restoreVersion, postgres) : undefined;
   const runs = join(workDirectory, 'rehearse');
   await removeLeftovers(runs);
   const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
@@ -36,6 +39,7 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
   try {
     const result = await conduct({
       postgres,
+      restorePostgres,
       directory: run.path,
       size,
       fault,
@@ -52,6 +56,30 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
     forget();
     if (options.keep) output.line(`Kept: ${run.path}`);
   }
+}
+
+/** PostgreSQL of the major to restore into; refuses one that is older or not here. */
+function newerMajor(text: string, { major }: PostgresBinaries): PostgresBinaries {
+  const wanted = Number(text);
+  const intact = 'Nothing was started.';
+  if (!(Number.isInteger(wanted) && wanted >= major && wanted <= supportedMajors.newest)) {
+    throw new CliError(
+      'BadVersion',
+      `--restore-version ${text} is no major from ${major} to ${supportedMajors.newest}.`,
+      {
+        exit: exitCode.usage,
+        intact,
+        tryNext: `The source is PostgreSQL ${major}; nothing is restored into an older one. PG_BIN chooses another source.`,
+      },
+    );
+  }
+  const found = findMajor(wanted);
+  if (found) return found;
+  throw new CliError('PostgresMissing', `PostgreSQL ${wanted} was not found.`, {
+    exit: exitCode.failed,
+    intact,
+    tryNext: `Run \`node bin/majors.mjs ${wanted}\`, which puts it into .pgdr/majors beside what this system has.`,
+  });
 }
 
 export function sizeOf(text: string): number {

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { getStream } from '../../aws/object-store.ts';
 import { parseToc, type TocEntry } from '../../core/archive-toc.ts';
+import { chooseAmong } from '../../core/backup-choice.ts';
 import { PgdrError } from '../../core/errors.ts';
 import { backupPrefix, logicalPrefix } from '../../core/keys.ts';
 import { type Manifest, parseManifest } from '../../core/manifest.ts';
@@ -98,10 +99,7 @@ async function plan(clients: Clients, settings: DatabaseSettings, asked: Restore
   }
   const folder = backupId === null ? logicalPrefix(settings) : backupPrefix(settings, backupId);
   const keys = await listKeys(clients, settings.bucket, folder);
-  const key = keys.filter((one) => one.endsWith('/manifest.json')).at(-1);
-  if (key === undefined) {
-    throw new PgdrError('BackupNotFound', `nothing with a manifest below s3://${settings.bucket}/${folder}`);
-  }
+  const { manifestKey: key } = chooseAmong(keys, `s3://${settings.bucket}/${folder}`, backupId);
   const manifest = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
   const chosen = planRestore(manifest, await readToc(clients, settings.bucket, manifest), asked);
   const source = manifest.databases[0]?.name ?? settings.database;

@@ -15,6 +15,7 @@ import { judgeRehearsal } from './verdict.ts';
 
 export interface ConductOptions {
   readonly postgres: PostgresBinaries;
+  readonly restorePostgres?: PostgresBinaries;
   readonly directory: string;
   readonly size: number;
   readonly fault?: Fault;
@@ -52,6 +53,10 @@ export async function conduct(options: ConductOptions): Promise<RehearsalResult>
     startedAt: began.toISOString(),
     seconds: (Date.now() - began.getTime()) / 1000,
     postgres: { version: options.postgres.version, major: options.postgres.major },
+    restorePostgres: options.restorePostgres && {
+      version: options.restorePostgres.version,
+      major: options.restorePostgres.major,
+    },
     ...(parts as Required<Pick<Parts, 'checks' | 'metrics' | 'slack'>>),
     steps: steps.records,
     reportPath: options.reportPath,

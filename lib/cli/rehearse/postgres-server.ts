@@ -117,7 +117,6 @@ function initialise(
       '--auth=scram-sha-256',
       `--pwfile=${passwordFile}`,
       '--no-sync',
-      '--no-instructions',
     ],
     { cwd: directory, encoding: 'utf8', env: { PATH: process.env.PATH, LANG: 'C', TZ: 'UTC' }, ...identity },
   );

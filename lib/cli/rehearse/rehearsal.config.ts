@@ -1,7 +1,9 @@
 import { defineConfig } from '../../config/schema.ts';
 
 /** What a rehearsal deploys: the sample of pgdr.config.ts, for a database of the PostgreSQL that this machine has. */
-const major = Number(process.env.PGDR_REHEARSE_MAJOR);
+type Major = 13 | 14 | 15 | 16 | 17 | 18;
+const major = Number(process.env.PGDR_REHEARSE_MAJOR) as Major;
+const restoreMajor = Number(process.env.PGDR_REHEARSE_RESTORE_MAJOR ?? major) as Major;
 
 /** The smallest that Fargate has; a silent task is given up after half a minute, so that a rehearsal of it is short. */
 const smallTask = { vcpu: 1, memoryGiB: 2, storageGiB: 21, heartbeatTimeout: '30 seconds' } as const;
@@ -13,11 +15,12 @@ export default defineConfig({
     {
       name: 'orders',
       engine: 'postgres',
-      version: major as 13 | 14 | 15 | 16 | 17 | 18,
+      version: major,
       primary: { secret: 'orders/primary' },
       logical: { task: { ...smallTask } },
       restore: { targets: [{ secret: 'orders/restore' }], task: { ...smallTask } },
       restoreTest: {
+        version: restoreMajor,
         assertions: [
           'SELECT count(*) > 0 FROM customers',
           `SELECT bool_and(details ? 'name')

@@ -43,6 +43,8 @@ export interface RehearsalOptions {
   /** Bytes of data to begin with. */
   readonly size: number;
   readonly steps: Steps;
+  /** Gives the assembly to deploy in the place of the synthesized one: for tests that take something from a template. */
+  readonly alter?: (assembly: string) => string;
   /** Port of the cloud's endpoint. @default a free one */
   readonly port?: number;
   /** @default true */
@@ -105,7 +107,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
         PGDR_REHEARSE_RESTORE_MAJOR: String(restorePostgres.major),
       });
       say(`${result.reused ? 'unchanged, reused ' : ''}${relative(process.cwd(), result.directory)}`);
-      return result.directory;
+      return options.alter?.(result.directory) ?? result.directory;
     });
     const cloud = await steps.run('Deploy to a local cloud', async (say) => {
       const started = await startCloud({

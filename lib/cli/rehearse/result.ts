@@ -13,6 +13,8 @@ export interface RehearsalResult {
   readonly startedAt: string;
   readonly seconds: number;
   readonly postgres: { readonly version: string; readonly major: number };
+  /** With `--restore-version`: what was restored into. */
+  readonly restorePostgres?: { readonly version: string; readonly major: number };
   readonly sourceBytes?: number;
   readonly steps: readonly StepRecord[];
   readonly backup?: BackupSummary & { readonly verifiedAt: string | null };

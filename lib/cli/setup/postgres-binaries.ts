@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Where PostgreSQL's programs lie on a machine. */
@@ -67,6 +67,26 @@ export const candidateDirectories = (): string[] => [
   ...versioned('/usr/local/opt', 'postgresql@'),
   ...fromPgConfig(),
 ];
+
+/** Where bin/majors.mjs puts a major; through its link, which leads out of a checkout that is closed to other users. */
+function installedMajor(major: number): string[] {
+  const bin = join(import.meta.dirname, '..', '..', '..', '.pgdr', 'majors', String(major), 'bin');
+  return existsSync(bin) ? [realpathSync(bin)] : [];
+}
+
+/** PostgreSQL of one major: in $PG_BIN, in the known places, or installed beside this system by bin/majors.mjs. */
+export function findMajor(major: number, environment: NodeJS.ProcessEnv = process.env): PostgresBinaries | undefined {
+  const places = [
+    ...(environment.PG_BIN ? [environment.PG_BIN] : []),
+    ...candidateDirectories(),
+    ...installedMajor(major),
+  ];
+  for (const place of places) {
+    const result = inspect(place);
+    if (!('problem' in result) && result.major === major) return result;
+  }
+  return undefined;
+}
 
 export interface Search {
   readonly found: PostgresBinaries | undefined;

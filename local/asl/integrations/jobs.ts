@@ -26,13 +26,12 @@ export const stepFunctions: Dialect = {
 
 const list = (value: Json | undefined): Members[] => (Array.isArray(value) ? (value as Members[]) : []);
 
-/** RunTask answers 200 with `failures` where nothing could be placed: for a job or a token that is an error. */
+/**
+ * RunTask answers 200 with `failures` where nothing could be placed: for a job or a token that is an error.
+ * https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html
+ */
 export function refuseFailures(answer: Json): void {
-  const failures = list((answer as Members).Failures);
-  if (failures.length > 0) {
-    const reasons = failures.map(({ Reason, Detail, Arn }) => [Reason, Detail, Arn].filter(Boolean).join(' '));
-    throw new StatesError(`${ecs.prefix}.${ecs.unmodelled}`, `RunTask failed: ${reasons.join('; ')}`);
-  }
+  if (list((answer as Members).Failures).length > 0) throw new StatesError('AmazonECS.Unknown', JSON.stringify(answer));
 }
 
 /** Whose job it is, and what says that nobody waits for it any more. */

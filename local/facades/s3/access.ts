@@ -77,6 +77,22 @@ export function hideAbsence(call: Call, operation: string, error: AwsError): Aws
   return call.world.refusal({ service: 's3', region, principal }, permission) ?? error;
 }
 
+const lockHeaders = {
+  'x-amz-object-lock-mode': 's3:GetObjectRetention',
+  'x-amz-object-lock-retain-until-date': 's3:GetObjectRetention',
+  'x-amz-object-lock-legal-hold': 's3:GetObjectLegalHold',
+};
+
+/** A reader is told of an object's lock only if he might ask for it by name. */
+export function hideLocks(call: Call, headers: Record<string, string | number>): void {
+  const { region, principal } = call.context;
+  const resource = objectArn(call.bucketName, call.key);
+  for (const [name, action] of Object.entries(lockHeaders)) {
+    if (name in headers && call.world.refusal({ service: 's3', region, principal }, { action, resource }))
+      delete headers[name];
+  }
+}
+
 function conditionsOf({ query, header }: Call): ConditionValues {
   return present({
     's3:prefix': query.get('prefix'),

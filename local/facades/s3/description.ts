@@ -29,7 +29,7 @@ const storageClasses = [
 
 /** Headers that would change what is done, and that are not carried out here. */
 const refusedHeaders =
-  /^x-amz-(server-side-encryption-customer-|copy-source-server-side-encryption-customer-|copy-source-if-|grant-|website-redirect-location|write-offset-bytes|server-side-encryption-context|mfa$|if-match-|object-if-)/;
+  /^x-amz-(server-side-encryption-customer-|copy-source-server-side-encryption-customer-|grant-|website-redirect-location|write-offset-bytes|server-side-encryption-context|mfa$|if-match-|object-if-)/;
 
 export function refuseUnsupportedHeaders(call: Call): void {
   for (const name of Object.keys(call.request.headers)) {

@@ -6,7 +6,7 @@ import { type Call, s3Error } from './model.ts';
 import { partNumberOf, storePart, uploadOf } from './multipart.ts';
 import { dataFile } from './store.ts';
 import { versionOf } from './versions.ts';
-import { copySource, hasMd5Etag } from './write.ts';
+import { assertSourceConditions, copySource, hasMd5Etag } from './write.ts';
 import { answerXml, isoSeconds } from './xml.ts';
 
 /** A part takes no more than a single copy: 5 GiB. */
@@ -20,6 +20,7 @@ export async function uploadPartCopy(call: Call): Promise<void> {
   const source = copySource(call);
   const from = call.anyBucket(source.bucket);
   const original = versionOf(from, source.key, source.versionId);
+  assertSourceConditions(call, original);
   assertReadable(original, call.world.now());
   const range = rangeOf(call.header('x-amz-copy-source-range'), original.size);
   const { start, end } = range ?? { start: 0, end: original.size - 1 };

@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { hideLocks } from './access.ts';
 import { assertReadable } from './archive.ts';
 import { checksumHeaders, objectHeaders } from './description.ts';
+import { sendRange } from './files.ts';
 import { type Call, s3Error, type Version } from './model.ts';
 import { dataFile } from './store.ts';
 import { matches, preconditionFailed, versionOf } from './versions.ts';
@@ -38,6 +39,7 @@ async function answerObject(call: Call, withBody: boolean): Promise<void> {
     const { size } = await file.stat();
     const range = partRange(call, version) ?? rangeOf(call.header('range'), size);
     const headers: Record<string, string | number> = objectHeaders(bucket, version, now);
+    hideLocks(call, headers);
     for (const [parameter, name] of Object.entries(overrides)) {
       const value = call.query.get(parameter);
       if (value !== null) headers[name] = value;
@@ -56,10 +58,7 @@ async function answerObject(call: Call, withBody: boolean): Promise<void> {
       call.response.end();
       return;
     }
-    await pipeline(
-      file.createReadStream({ start: from, end: to, highWaterMark: 512 * 1024, autoClose: false }),
-      call.response,
-    ).catch(() => {
+    await sendRange(file, from, to, call.response).catch(() => {
       // The reader went away, which is its right; the answer has begun, so there is nobody to tell.
       call.response.destroy();
     });

@@ -8,7 +8,7 @@ import { checksumHeaders, descriptionFrom, encryptionHeaders, headersFrom, versi
 import { requireDigest } from './lock.ts';
 import { type Bucket, type Call, type Description, s3Error, type Version } from './model.ts';
 import { commitVersion, dataFile, incomingFile } from './store.ts';
-import { versionOf, type WriteConditions } from './versions.ts';
+import { matches, preconditionFailed, versionOf, type WriteConditions } from './versions.ts';
 import { answerXml, isoSeconds } from './xml.ts';
 
 /** Single copies go up to 5 GiB. */
@@ -112,6 +112,7 @@ export async function copyObject(call: Call): Promise<void> {
       "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
     );
   }
+  assertSourceConditions(call, original);
   assertReadable(original, call.world.now());
   const retag = call.header('x-amz-tagging-directive')?.toUpperCase() === 'REPLACE';
   const description = {
@@ -142,6 +143,23 @@ export async function copyObject(call: Call): Promise<void> {
     ChecksumType: version.checksum?.type,
     ...(version.checksum && { [`Checksum${version.checksum.algorithm}`]: version.checksum.value }),
   });
+}
+
+/** The conditions of a copy on its source: all of them end in PreconditionFailed, none in Not Modified. */
+export function assertSourceConditions(call: Call, source: Version): void {
+  const header = (name: string) => call.header(`x-amz-copy-source-if-${name}`);
+  const seconds = Math.floor(source.lastModified / 1000) * 1000;
+  const [match, noneMatch] = [header('match'), header('none-match')];
+  if (match !== undefined) {
+    if (!matches(match, source.etag)) throw preconditionFailed('x-amz-copy-source-If-Match');
+  } else if (seconds > Date.parse(header('unmodified-since') ?? '')) {
+    throw preconditionFailed('x-amz-copy-source-If-Unmodified-Since');
+  }
+  if (noneMatch !== undefined) {
+    if (matches(noneMatch, source.etag)) throw preconditionFailed('x-amz-copy-source-If-None-Match');
+  } else if (seconds <= Date.parse(header('modified-since') ?? '')) {
+    throw preconditionFailed('x-amz-copy-source-If-Modified-Since');
+  }
 }
 
 export function copySource(call: Call): { bucket: string; key: string; versionId?: string } {

@@ -1,0 +1,23 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/**
+ * Every piece of a body comes in a buffer of its own, outside of V8's heap and dead a moment later. Left alone, V8
+ * answers their pressure with collections of the whole heap, dozens a gigabyte, whose cost grows with everything else
+ * that the process holds. A collection of the young generation frees the same buffers for next to nothing.
+ */
+const bytesBetween = 16 * 1024 ** 2;
+
+setFlagsFromString('--expose-gc');
+const collect: (options: { type: 'minor' }) => void = runInNewContext('gc');
+setFlagsFromString('--no-expose-gc');
+
+let received = 0;
+
+/** To be told how many bytes of a body have been dealt with. */
+export function freeYoungBuffers(bytes: number): void {
+  received += bytes;
+  if (received < bytesBetween) return;
+  received = 0;
+  collect({ type: 'minor' });
+}
