@@ -4,7 +4,6 @@ import { join } from 'node:path';
 
 /** Reading and changing a cloud assembly. */
 
-// biome-ignore lint/suspicious/noExplicitAny: JSON whose shape the test knows
 export type Loose = any;
 
 const read = (assembly: string, name: string): Loose => JSON.parse(readFileSync(join(assembly, name), 'utf8'));

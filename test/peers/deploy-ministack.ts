@@ -21,7 +21,6 @@ export interface Ministack {
   /** `node_modules/.bin/cdk`, in the project's folder. */
   cdk(...args: string[]): Promise<Ran>;
   /** `aws --region <region> <args>`, its JSON. @throws Error of a non-zero exit */
-  // biome-ignore lint/suspicious/noExplicitAny: JSON whose shape the test knows
   aws(region: string, ...args: string[]): Promise<any>;
   stop(): Promise<void>;
 }
