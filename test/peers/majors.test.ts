@@ -105,6 +105,11 @@ describe.runIf(absent.length === 0).each(pairs)('PostgreSQL %i into %i', (from, 
   });
 });
 
+test.runIf(absent.length === 0)('nothing is restored into an older major', async () => {
+  const { error } = await rehearse(18, 17);
+  expect(error).toMatchObject({ name: 'BadVersion', message: expect.stringContaining('from 18 to 18') });
+});
+
 /** The command line from outside, without what this test's own environment says of AWS. */
 async function rehearse(from: number, to: number): Promise<RehearsalResult> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(AWS_|PGDR_CONFIG|VITEST)/.test(name));

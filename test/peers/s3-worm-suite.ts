@@ -1,106 +1,34 @@
 import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
-  CreateBucketCommand,
   CreateMultipartUploadCommand,
   DeleteBucketCommand,
-  DeleteObjectCommand,
   DeleteObjectsCommand,
   GetBucketVersioningCommand,
-  GetObjectCommand,
   GetObjectLegalHoldCommand,
   GetObjectLockConfigurationCommand,
   GetObjectRetentionCommand,
-  HeadObjectCommand,
   ListObjectVersionsCommand,
   PutBucketVersioningCommand,
-  PutObjectCommand,
-  type PutObjectCommandInput,
-  PutObjectLegalHoldCommand,
-  PutObjectLockConfigurationCommand,
-  PutObjectRetentionCommand,
-  type S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { expect } from 'vitest';
-import { type Case, refused, type S3Endpoint, uniqueName } from './s3-suites.ts';
+import { type Case, refused } from './s3-suites.ts';
+import {
+  head,
+  hold,
+  inDays,
+  locked,
+  makeBucket,
+  makeBucketWithDefault,
+  put,
+  putInParts,
+  remove,
+  retain,
+  text,
+} from './s3-worm-bucket.ts';
 
 /** Write once, read many: what Object Lock keeps, and from whom. Every case has a bucket of its own. */
-
-type Mode = 'GOVERNANCE' | 'COMPLIANCE';
-const day = 86_400_000;
-/** Whole seconds: lists and headers tell no finer ones everywhere. */
-const inDays = (days: number): Date => new Date(Math.floor(Date.now() / 1000) * 1000 + days * day);
-
-interface Bucket {
-  readonly s3: S3Client;
-  readonly name: string;
-}
-
-async function makeBucket({ client, region }: S3Endpoint, lock = true, s3 = client()): Promise<Bucket> {
-  const name = uniqueName();
-  await s3.send(
-    new CreateBucketCommand({
-      Bucket: name,
-      ObjectLockEnabledForBucket: lock,
-      CreateBucketConfiguration: { LocationConstraint: region as 'eu-central-1' },
-    }),
-  );
-  return { s3, name };
-}
-
-async function makeBucketWithDefault(server: S3Endpoint, Mode: Mode, Days: number): Promise<Bucket> {
-  const bucket = await makeBucket(server);
-  await bucket.s3.send(
-    new PutObjectLockConfigurationCommand({
-      Bucket: bucket.name,
-      ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: { Mode, Days } } },
-    }),
-  );
-  return bucket;
-}
-
-const put = async ({ s3, name }: Bucket, Key: string, more: Partial<PutObjectCommandInput> = {}) =>
-  (await s3.send(new PutObjectCommand({ Bucket: name, Key, Body: 'v', ...more }))).VersionId as string;
-const locked = (mode: Mode, until = inDays(1)): Partial<PutObjectCommandInput> => ({
-  ObjectLockMode: mode,
-  ObjectLockRetainUntilDate: until,
-});
-const remove = ({ s3, name }: Bucket, Key: string, VersionId?: string, BypassGovernanceRetention?: boolean) =>
-  s3.send(new DeleteObjectCommand({ Bucket: name, Key, VersionId, BypassGovernanceRetention }));
-const text = async ({ s3, name }: Bucket, Key: string, VersionId?: string) =>
-  (await s3.send(new GetObjectCommand({ Bucket: name, Key, VersionId }))).Body?.transformToString();
-const head = ({ s3, name }: Bucket, Key: string, VersionId?: string) =>
-  s3.send(new HeadObjectCommand({ Bucket: name, Key, VersionId }));
-const retain = ({ s3, name }: Bucket, Key: string, Mode: Mode, until: Date, bypass?: boolean) =>
-  s3.send(
-    new PutObjectRetentionCommand({
-      Bucket: name,
-      Key,
-      Retention: { Mode, RetainUntilDate: until },
-      BypassGovernanceRetention: bypass,
-    }),
-  );
-const hold = ({ s3, name }: Bucket, Key: string, Status: 'ON' | 'OFF') =>
-  s3.send(new PutObjectLegalHoldCommand({ Bucket: name, Key, LegalHold: { Status } }));
-
-/** An object of one part. */
-async function putInParts({ s3, name }: Bucket, Key: string, lock: Partial<PutObjectCommandInput> = {}) {
-  const at = { Bucket: name, Key };
-  const { UploadId } = await s3.send(
-    new CreateMultipartUploadCommand({
-      ...at,
-      ObjectLockMode: lock.ObjectLockMode,
-      ObjectLockRetainUntilDate: lock.ObjectLockRetainUntilDate,
-      ObjectLockLegalHoldStatus: lock.ObjectLockLegalHoldStatus,
-    }),
-  );
-  const { ETag } = await s3.send(new UploadPartCommand({ ...at, UploadId, PartNumber: 1, Body: 'v' }));
-  const done = await s3.send(
-    new CompleteMultipartUploadCommand({ ...at, UploadId, MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] } }),
-  );
-  return done.VersionId as string;
-}
 
 const denied = '403 AccessDenied';
 /** Of a version that was the last of its key. */

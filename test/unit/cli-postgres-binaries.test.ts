@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { inspectServer, searchPostgres } from '../../lib/cli/setup/postgres-binaries.ts';
+import { findMajor, inspectServer, searchPostgres } from '../../lib/cli/setup/postgres-binaries.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pg-bin-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -41,6 +41,12 @@ describe('finding PostgreSQL', () => {
     const { found, problems } = searchPostgres({ PG_BIN: wrong }, [fake('other', '16.1')]);
     expect(found).toBeUndefined();
     expect(problems[0]).toContain('incomplete lacks initdb');
+  });
+
+  it('finds a major by its number, in PG_BIN before anywhere else', () => {
+    const bin = fake('asked-for', '16.9');
+    expect(findMajor(16, { PG_BIN: bin })).toEqual({ bin, major: 16, version: '16.9' });
+    expect(findMajor(12, { PG_BIN: fake('too-old', '12.22') })).toBeUndefined();
   });
 
   it('accepts a server without clients where only a server is wanted', () => {
