@@ -60,10 +60,14 @@ export async function restoreInto(
   const wanted = new Set<TocEntry>([...selection.chosen, ...missing]);
   // To a head that is there already, a partition is attached when it is complete: its indexes are found and taken
   // over then, while attaching it first would make them a second time.
-  const late = definitions.toc.filter(
-    (entry) => wanted.has(entry) && entry.kind.endsWith('ATTACH') && !isWhole(entry, definitions.toc, wanted),
+  const wantedIds = new Set([...wanted].map(({ id }) => id));
+  const late = new Set(
+    definitions.toc.filter(
+      (entry) =>
+        wanted.has(entry) && entry.kind.endsWith('ATTACH') && !entry.dependencies.every((id) => wantedIds.has(id)),
+    ),
   );
-  const made = definitions.toc.filter((entry) => wanted.has(entry) && !late.includes(entry));
+  const made = definitions.toc.filter((entry) => wanted.has(entry) && !late.has(entry));
   const list = await useList(
     options.directory,
     'into',
@@ -106,7 +110,7 @@ export async function restoreInto(
       );
       if (populated && !plan.schemaOnly) await transaction.run(`REFRESH MATERIALIZED VIEW ${keyOf(view)}`);
     }
-    for (const { definition } of late.filter(({ kind }) => kind === 'TABLE ATTACH')) {
+    for (const { definition } of [...late].filter(({ kind }) => kind === 'TABLE ATTACH')) {
       for (const statement of splitStatements(definition)) await transaction.run(statement);
     }
     const rows = await verify(transaction, manifest, plan.tables);
@@ -203,11 +207,6 @@ function exists(database: string, conflicts: readonly TocEntry[]): PgdrError {
   const names = conflicts.slice(0, 10).map(describeEntry);
   const more = conflicts.length > 10 ? ` and ${conflicts.length - 10} more` : '';
   return new PgdrError('RestoreTargetExists', `database ${database} has ${names.join(', ')}${more}`);
-}
-
-/** Whether everything that an entry depends on is made with it. */
-function isWhole({ dependencies }: TocEntry, toc: readonly TocEntry[], made: ReadonlySet<TocEntry>): boolean {
-  return dependencies.every((id) => toc.some((entry) => entry.id === id && made.has(entry)));
 }
 
 const keyOf = ({ schema, tag }: TocEntry): string => relationKey({ schema, name: tag });

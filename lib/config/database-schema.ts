@@ -113,13 +113,26 @@ const restoreTest = object({
   task: task({ vcpu: 4, memoryGiB: 8, storageGiB: 100 }).prefault({}),
 });
 
+/** What the parameter of the settings has room for beside the assertions. */
+const mostTargets = 3;
+const targetNamesBytes = 200;
+
 const restore = object({
   targets: z
     .array(object({ secret: secretName, version: oneOf(majors, 17).optional() }), {
       error: (issue) =>
-        ` is ${show(issue.input)}. Allowed: up to 5 servers that restores may write to. Example: [{ secret: 'orders/restore' }]`,
+        ` is ${show(issue.input)}. Allowed: a list of servers that restores may write to. Example: [{ secret: 'orders/restore' }]`,
     })
-    .max(5)
+    .superRefine((targets, context) => {
+      const bytes = targets.reduce((sum, { secret }) => sum + Buffer.byteLength(secret ?? ''), 0);
+      if (targets.length <= mostTargets && bytes <= targetNamesBytes) return;
+      context.addIssue({
+        code: 'custom',
+        message:
+          ` are ${targets.length} servers, their secrets' names ${bytes} bytes together. Allowed: ${mostTargets}, with ` +
+          `${targetNamesBytes} bytes, which is what a task can be given. Example: [{ secret: 'orders/restore' }]`,
+      });
+    })
     .default([]),
   // Nothing of the data touches its disk.
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),

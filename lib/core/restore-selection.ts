@@ -57,6 +57,16 @@ const holdsRows = (entry: TocEntry): boolean => entry.kind === 'TABLE' || entry.
 
 export function select(toc: readonly TocEntry[], asked: Asked): Selection {
   const byId = new Map(toc.map((entry) => [entry.id, entry]));
+  const users = new Map<number, TocEntry[]>();
+  for (const entry of toc) {
+    for (const id of new Set(entry.dependencies)) {
+      const known = users.get(id);
+      if (known) known.push(entry);
+      else users.set(id, [entry]);
+    }
+  }
+  /** The entries that need this one themselves. */
+  const usersOf = ({ id }: TocEntry): readonly TocEntry[] => users.get(id) ?? [];
   const dependenciesOf = (entry: TocEntry) => entry.dependencies.flatMap((id) => byId.get(id) ?? []);
   /** All that an entry needs, directly or not. */
   const closure = memoized((entry: TocEntry) => {
@@ -80,9 +90,9 @@ export function select(toc: readonly TocEntry[], asked: Asked): Selection {
   const roots = new Set<TocEntry>(asked.tables);
   for (const entry of ofSchema) if (entry.kind === 'TABLE' || entry.kind === 'FOREIGN TABLE') roots.add(entry);
   for (const entry of roots) {
-    for (const partition of partitionsOf(entry, toc, byId, asked.withRows)) roots.add(partition);
+    for (const partition of partitionsOf(entry, usersOf(entry), byId, asked.withRows)) roots.add(partition);
     // A sequence that the table owns lives and dies with it.
-    for (const other of toc) if (other.kind === 'SEQUENCE' && other.dependencies.includes(entry.id)) roots.add(other);
+    for (const other of usersOf(entry)) if (other.kind === 'SEQUENCE') roots.add(other);
   }
 
   const chosen = new Set(roots);
@@ -93,7 +103,7 @@ export function select(toc: readonly TocEntry[], asked: Asked): Selection {
   for (const root of roots) need(root);
   // A partition comes with the head that it is part of: its primary key belongs to the head's.
   for (const part of [...chosen, ...needed]) {
-    for (const head of headsOf(part, toc, byId)) {
+    for (const head of headsOf(part, usersOf, byId)) {
       if (!chosen.has(head)) needed.add(head);
       need(head);
     }
@@ -156,12 +166,11 @@ export function select(toc: readonly TocEntry[], asked: Asked): Selection {
 /** Partitions come with the table that they are part of, for it holds no rows of its own. */
 function partitionsOf(
   parent: TocEntry,
-  toc: readonly TocEntry[],
+  children: readonly TocEntry[],
   byId: ReadonlyMap<number, TocEntry>,
   withRows: ReadonlySet<string>,
 ): TocEntry[] {
   if (parent.kind !== 'TABLE' || withRows.has(keyOf(parent))) return [];
-  const children = toc.filter((entry) => entry.dependencies.includes(parent.id));
   const attached = children
     .filter(({ kind }) => kind === 'TABLE ATTACH')
     .flatMap((attach) => attach.dependencies.map((id) => byId.get(id)))
@@ -171,13 +180,17 @@ function partitionsOf(
 }
 
 /** The tables above a partition, up to the one that is no partition itself. */
-function headsOf(part: TocEntry, toc: readonly TocEntry[], byId: ReadonlyMap<number, TocEntry>): TocEntry[] {
+function headsOf(
+  part: TocEntry,
+  usersOf: (entry: TocEntry) => readonly TocEntry[],
+  byId: ReadonlyMap<number, TocEntry>,
+): TocEntry[] {
   if (part.kind !== 'TABLE') return [];
-  const attach = toc.find(({ kind, dependencies, schema, tag }) => {
-    return kind === 'TABLE ATTACH' && dependencies.includes(part.id) && schema === part.schema && tag === part.tag;
-  });
+  const attach = usersOf(part).find(
+    ({ kind, schema, tag }) => kind === 'TABLE ATTACH' && schema === part.schema && tag === part.tag,
+  );
   const head = attach?.dependencies.map((id) => byId.get(id)).find((entry) => entry && entry !== part);
-  return head ? [head, ...headsOf(head, toc, byId)] : [];
+  return head ? [head, ...headsOf(head, usersOf, byId)] : [];
 }
 
 /** The restored entry that this one belongs to, if any. */

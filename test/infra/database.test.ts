@@ -177,3 +177,30 @@ describe('roles of tasks', () => {
     expect(names).toEqual(['backup', 'restore', 'recover'].map((job) => `acme-orders-${job}-eu-north-1`));
   });
 });
+
+test('other servers of restores bring the tools of their major, and their secrets to the role of restores alone', () => {
+  const other = synthesize({
+    databases: [
+      {
+        name: 'orders',
+        version: 15,
+        primary: secret('orders'),
+        restore: { targets: [{ secret: 'orders/next', version: 18 }, { secret: 'orders/spare' }] },
+      },
+    ],
+  });
+  const [parameter] = other.resources('acme-orders-eu-north-1', 'AWS::SSM::Parameter');
+  expect(JSON.parse(flat(parameter.Properties.Value)).restore.targets).toEqual([
+    { secret: 'orders/next', taskDefinition: 'acme-pgdr-pg18' },
+    { secret: 'orders/spare', taskDefinition: 'acme-pgdr-pg15' },
+  ]);
+  const families = other.resources('acme-platform-eu-north-1', 'AWS::ECS::TaskDefinition');
+  expect(families.map(({ Properties }) => Properties.Family).sort()).toEqual(['acme-pgdr-pg15', 'acme-pgdr-pg18']);
+  const readers = statements(other.template('acme-orders-eu-north-1'))
+    .filter(({ actions }) => actions.includes('secretsmanager:GetSecretValue'))
+    .map(({ policy, resources }) => [policy.slice(0, 12), resources.map((arn) => arn.split(':').at(-1)).sort()]);
+  expect(readers).toEqual([
+    ['RolesBackupD', ['orders/primary-??????']],
+    ['RolesRecover', ['orders/next-??????', 'orders/primary-??????', 'orders/spare-??????']],
+  ]);
+});

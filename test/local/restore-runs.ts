@@ -6,7 +6,14 @@ import { followExecution } from '../../lib/cli/follow.ts';
 import { createOutput } from '../../lib/cli/output.ts';
 import { workDirectory } from '../../lib/cli/rehearse/assembly.ts';
 import { openRunDirectory } from '../../lib/cli/rehearse/leftovers.ts';
-import { database, type Rehearsal, region, restoreSecret, startRehearsal } from '../../lib/cli/rehearse/rehearsal.ts';
+import {
+  database,
+  type Rehearsal,
+  type RehearsalOptions,
+  region,
+  restoreSecret,
+  startRehearsal,
+} from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
 import type { BackupSummary, RestoreSummary, WorkflowFailure } from '../../lib/core/outcome.ts';
@@ -32,10 +39,15 @@ export interface RestoreRun {
   readonly read: readonly string[];
 }
 
-export async function startRestoreRuns(name: string, size = 2_000_000): Promise<RestoreRuns> {
+export async function startRestoreRuns(
+  name: string,
+  size = 2_000_000,
+  majors: Partial<Pick<RehearsalOptions, 'postgres' | 'restorePostgres'>> = {},
+): Promise<RestoreRuns> {
   const run = openRunDirectory(join(workDirectory, 'rehearse'), `${name}-${process.pid}`);
   const rehearsal = await startRehearsal({
-    postgres: providePostgres(() => {}),
+    postgres: majors.postgres ?? providePostgres(() => {}),
+    restorePostgres: majors.restorePostgres,
     directory: run.path,
     size,
     steps: createSteps(createOutput(true)),

@@ -133,6 +133,24 @@ describe('defaults', () => {
   });
 });
 
+describe('servers that restores may write to', () => {
+  const problemsWith = (targets: unknown) => problemsOf(withDatabase({ restore: { targets } }));
+
+  test('are named by their secret, with another major where it differs', () => {
+    const config = parseConfig(withDatabase({ restore: { targets: [{ secret: 'a' }, { secret: 'b', version: 18 }] } }));
+    expect(config.databases[0]?.restore.targets).toEqual([{ secret: 'a' }, { secret: 'b', version: 18 }]);
+    expect(parseConfig(minimal).databases[0]?.restore.targets).toEqual([]);
+  });
+
+  test('are few and short enough for the settings of a task', () => {
+    const [many] = problemsWith(['a', 'b', 'c', 'd'].map((secret) => ({ secret })));
+    expect(many).toMatch(/restore\.targets are 4 servers.* Allowed: 3.* Example: /);
+    const [long] = problemsWith([{ secret: 'x'.repeat(150) }, { secret: 'y'.repeat(51) }]);
+    expect(long).toMatch(/201 bytes together\. Allowed: 3, with 200 bytes/);
+    expect(problemsWith('orders/restore')[0]).toMatch(/restore\.targets is 'orders\/restore'\. Allowed: a list/);
+  });
+});
+
 describe('assertions of a restore test', () => {
   const problemsWith = (assertions: unknown) => problemsOf(withDatabase({ restoreTest: { assertions } }));
 

@@ -28,11 +28,20 @@ export const settings = {
   restoreTaskDefinition: 'acme-pgdr-pg18',
   backupRoleArn: 'arn:aws:iam::111122223333:role/acme-orders-backup-eu-north-1',
   restoreRoleArn: 'arn:aws:iam::111122223333:role/acme-orders-restore-eu-north-1',
+  recoverRoleArn: 'arn:aws:iam::111122223333:role/acme-orders-recover-eu-north-1',
   objectives: { rpoSeconds: 86_400, rtoSeconds: 14_400 },
   tasks: {
     backup: { cpu: '2048', memory: '4096', storageGiB: 21, timeoutSeconds: 21_600, heartbeatSeconds: 300 },
     restore: { cpu: '4096', memory: '8192', storageGiB: 100, timeoutSeconds: 21_600, heartbeatSeconds: 300 },
+    recover: { cpu: '1024', memory: '2048', storageGiB: 21, timeoutSeconds: 43_200, heartbeatSeconds: 60 },
   },
+  restore: {
+    targets: [
+      { secret: 'orders/restore', taskDefinition: 'acme-pgdr-pg17' },
+      { secret: 'orders/next', taskDefinition: 'acme-pgdr-pg18' },
+    ],
+  },
+  restoreTest: { assertions: ['SELECT true'] },
 };
 
 /** What a state's task answers: a value, or how to make one; throwing a StatesError fails it. */

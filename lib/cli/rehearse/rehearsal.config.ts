@@ -18,9 +18,12 @@ export default defineConfig({
       version: major,
       primary: { secret: 'orders/primary' },
       logical: { task: { ...smallTask } },
-      restore: { targets: [{ secret: 'orders/restore' }], task: { ...smallTask } },
+      restore: {
+        targets: [{ secret: 'orders/restore' }, { secret: 'orders/upgrade', version: restoreMajor }],
+        task: { ...smallTask },
+      },
       restoreTest: {
-        version: restoreMajor,
+        version: Math.max(major, restoreMajor) as Major,
         assertions: [
           'SELECT count(*) > 0 FROM customers',
           `SELECT bool_and(details ? 'name')

@@ -32,6 +32,8 @@ export const rehearsalConfig = join(import.meta.dirname, 'rehearsal.config.ts');
 const databaseSecret = 'orders/primary';
 /** Of a role that may create databases, for restores: the role of backups may only read. */
 export const restoreSecret = 'orders/restore';
+/** Of a server of {@link RehearsalOptions.restorePostgres}; whoever starts one makes it. */
+export const upgradeSecret = 'orders/upgrade';
 const slackSecret = 'pgdr/slack';
 
 export interface RehearsalOptions {
