@@ -6,7 +6,7 @@ import { PgdrError } from '../lib/core/errors.ts';
 import type { Manifest, ManifestObject } from '../lib/core/manifest.ts';
 import { objectOf } from '../lib/core/restore-plan.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
-import { firstError, type RunningTool, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
+import { type RunningTool, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
 import { log } from './log.ts';
 import { intoFile, intoTool, readObject } from './restore-stream.ts';
 
@@ -24,32 +24,23 @@ export interface RestoreOptions {
   readonly signal: AbortSignal;
 }
 
-/** Errors that a restore into an empty server meets and that lose nothing; everything else fails it. */
-const allowed: readonly RegExp[] = [
-  /role "postgres" already exists/, // The ephemeral server's own superuser.
-  /^pg_restore: (warning|hint|detail|from TOC entry)/i,
-  /errors ignored on restore/,
-];
-
-const errorLines = (stderr: string): string[] =>
-  stderr.split('\n').filter((line) => /\berror:|^(psql:.*)?ERROR:/i.test(line) && !allowed.some((ok) => ok.test(line)));
-
-const onlyAllowed = (stderr: string): boolean => errorLines(stderr).length === 0;
-
-/** Starts psql or pg_restore, whose exit code counts errors that are allowed as well. */
+/**
+ * Starts psql or pg_restore. No error is allowed: into an empty server nothing has to be forgiven, and both exit with
+ * other than 0 for any error (psql because it is told to stop at the first).
+ */
 export const startRestoring = (
   program: 'psql' | 'pg_restore',
   args: readonly string[],
   tools: ToolEnvironment,
   signal: AbortSignal,
-): RunningTool => startTool(program, args, tools, 'RestoreFailed', { signal, accept: onlyAllowed });
+): RunningTool =>
+  startTool(program, program === 'psql' ? ['--set=ON_ERROR_STOP=1', ...args] : args, tools, 'RestoreFailed', {
+    signal,
+  });
 
-/** Waits for the end. Throws `RestoreFailed` with the first error outside the allow-list. */
+/** Waits for the end. Throws `RestoreFailed` with the program's first error. */
 export async function finish(step: string, tool: RunningTool): Promise<void> {
-  const stderr = await tool.ended;
-  if (!onlyAllowed(stderr)) {
-    throw new PgdrError('RestoreFailed', `${step}: ${firstError(errorLines(stderr).join('\n'))}`);
-  }
+  await tool.ended;
   log('restored', { step });
 }
 

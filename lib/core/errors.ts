@@ -170,7 +170,7 @@ export const errorCatalogue = {
   ),
   RestoreFailed: entry(
     'restore-test-failed',
-    'pg_restore met an error outside the explicit allow-list.',
+    'pg_restore or psql met an error.',
     backupStands,
     'Read its first error; restore the newest backup whose proof holds if you need one now.',
   ),
