@@ -19,7 +19,10 @@ export default defineConfig({
       primary: { secret: 'orders/primary' },
       logical: { task: { ...smallTask } },
       restore: {
-        targets: [{ secret: 'orders/restore' }, { secret: 'orders/upgrade', version: restoreMajor }],
+        targets: [
+          { secret: 'orders/restore' },
+          ...(restoreMajor === major ? [] : [{ secret: 'orders/upgrade', version: restoreMajor }]),
+        ],
         task: { ...smallTask },
       },
       restoreTest: {
