@@ -4,8 +4,9 @@ import { alarmOperations } from '../runtime/alarm-operations.ts';
 import { alarmResources } from '../runtime/alarm-resources.ts';
 import { type AlarmChange, type AlarmOptions, alarmStore } from '../runtime/alarms.ts';
 import { authorizer, epochMilliseconds, page } from '../runtime/api.ts';
+import { createDashboards } from '../runtime/dashboards.ts';
 import type { MetricSample } from '../runtime/metric.ts';
-import { bucketsOf, statistic } from '../runtime/metric-statistics.ts';
+import { metricDataOperations, type SamplesOf } from '../runtime/metric-data.ts';
 
 export type { AlarmState } from '../runtime/alarm-definition.ts';
 export type { AlarmChange, AlarmOptions } from '../runtime/alarms.ts';
@@ -54,23 +55,22 @@ export function createCloudWatch(world: World, options: AlarmOptions = {}): Clou
     for (const listener of listeners) listener(sample);
   };
 
-  const samplesOf = (
+  const samplesFor = (
     region: string,
-    of: { Namespace: string; MetricName: string; Dimensions?: any[] },
-    unit?: string,
-  ) => {
-    const metric = metrics.get(metricKey(region, of.Namespace, of.MetricName, dimensionMap(of.Dimensions)));
-    return (metric?.samples ?? []).filter((sample) => !unit || sample.unit === unit);
+    of: Pick<MetricAlarm, 'namespace' | 'metricName' | 'dimensions' | 'unit'>,
+  ): readonly MetricSample[] => {
+    const metric = metrics.get(metricKey(region, of.namespace, of.metricName, of.dimensions));
+    return (metric?.samples ?? []).filter((sample) => !of.unit || sample.unit === of.unit);
   };
-
-  const samplesFor = (region: string, alarm: MetricAlarm): readonly MetricSample[] => {
-    const metric = metrics.get(metricKey(region, alarm.namespace, alarm.metricName, alarm.dimensions));
-    return (metric?.samples ?? []).filter((sample) => !alarm.unit || sample.unit === alarm.unit);
-  };
+  const samplesOf: SamplesOf = (region, { Namespace, MetricName, Dimensions }, unit) =>
+    samplesFor(region, { namespace: Namespace, metricName: MetricName, dimensions: dimensionMap(Dimensions), unit });
   const alarms = alarmStore(world, options, samplesFor);
+  const dashboards = createDashboards(world, authorize);
 
   const operations: Readonly<Record<string, Operation>> = {
     ...alarmOperations(world, alarms, authorize),
+    ...dashboards.operations,
+    ...metricDataOperations(authorize, samplesOf),
 
     PutMetricData: async (input, context) => {
       await authorize(context, { operation: 'PutMetricData', resource: '*', input: { Namespace: input.Namespace } });
@@ -82,55 +82,6 @@ export function createCloudWatch(world: World, options: AlarmOptions = {}): Clou
         readDatum(datum, String(input.Namespace), context.region, world.now()),
       );
       for (const sample of read) record(sample);
-    },
-
-    GetMetricStatistics: async (input, context) => {
-      await authorize(context, { operation: 'GetMetricStatistics', resource: '*', input });
-      const period = periodOf(input.Period);
-      const from = requiredTime(input.StartTime, 'StartTime');
-      const to = requiredTime(input.EndTime, 'EndTime');
-      const wanted: string[] = [...(input.Statistics ?? [])];
-      const extended: string[] = input.ExtendedStatistics ?? [];
-      if (wanted.length + extended.length === 0) {
-        throw new AwsError('MissingRequiredParameter', 'Statistics or ExtendedStatistics must be given.');
-      }
-      return {
-        Label: input.MetricName,
-        Datapoints: bucketsOf(samplesOf(context.region, input, input.Unit), period, from, to).map((bucket) => ({
-          Timestamp: new Date(bucket.start),
-          Unit: bucket.unit,
-          ...Object.fromEntries(wanted.map((name) => [name, offered(() => statistic(bucket, name))])),
-          ...(extended.length > 0 && {
-            ExtendedStatistics: new Map(extended.map((name) => [name, offered(() => statistic(bucket, name))])),
-          }),
-        })),
-      };
-    },
-
-    GetMetricData: async (input, context) => {
-      await authorize(context, { operation: 'GetMetricData', resource: '*', input });
-      const from = requiredTime(input.StartTime, 'StartTime');
-      const to = requiredTime(input.EndTime, 'EndTime');
-      const results = (input.MetricDataQueries ?? []).map((query: any) => {
-        const stat = query.MetricStat;
-        if (!stat)
-          throw new AwsError(
-            'ValidationError',
-            `The local cloud offers MetricStat only, not the Expression of ${query.Id}.`,
-          );
-        const found = bucketsOf(samplesOf(context.region, stat.Metric, stat.Unit), periodOf(stat.Period), from, to)
-          .map((bucket) => [new Date(bucket.start), offered(() => statistic(bucket, stat.Stat))] as const)
-          .filter(([, value]) => value !== undefined);
-        if (input.ScanBy !== 'TimestampAscending') found.reverse();
-        return {
-          Id: query.Id,
-          Label: query.Label ?? stat.Metric.MetricName,
-          Timestamps: found.map(([time]) => time),
-          Values: found.map(([, value]) => value),
-          StatusCode: 'Complete',
-        };
-      });
-      return { MetricDataResults: results, Messages: [] };
     },
 
     ListMetrics: async (input, context) => {
@@ -159,7 +110,7 @@ export function createCloudWatch(world: World, options: AlarmOptions = {}): Clou
     service: 'monitoring',
     xmlNamespace: 'http://monitoring.amazonaws.com/doc/2010-08-01/',
     operations,
-    resources: alarmResources(alarms),
+    resources: { ...alarmResources(alarms), 'AWS::CloudWatch::Dashboard': dashboards.make },
     record,
     samples: (namespace, name) =>
       arrivals.filter((sample) => (!namespace || sample.namespace === namespace) && (!name || sample.name === name)),
@@ -219,29 +170,4 @@ function readDatum(datum: any, namespace: string, region: string, now: number): 
       },
     }),
   };
-}
-
-/** Seconds on the wire, milliseconds here. */
-function periodOf(value: unknown): number {
-  const period = Number(value);
-  if ([1, 5, 10, 20, 30].includes(period) || (period > 0 && period % 60 === 0)) return period * 1000;
-  throw new AwsError(
-    'InvalidParameterValue',
-    `Period must be 1, 5, 10, 20, 30 or a multiple of 60 seconds, not ${value}.`,
-  );
-}
-
-function requiredTime(value: unknown, name: string): number {
-  const time = epochMilliseconds(value);
-  if (time === undefined || Number.isNaN(time))
-    throw new AwsError('MissingParameter', `The parameter ${name} is required.`);
-  return time;
-}
-
-function offered<T>(compute: () => T): T {
-  try {
-    return compute();
-  } catch (error) {
-    throw new AwsError('InvalidParameterValue', (error as Error).message);
-  }
 }

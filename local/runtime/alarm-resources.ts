@@ -1,6 +1,6 @@
 import type { MadeResource, ResourceMaker } from '../facade.ts';
 import type { AlarmStore } from './alarms.ts';
-import { onlyKnown, required } from './properties.ts';
+import { onlyKnown } from './properties.ts';
 
 const METRIC_ALARM = [
   'ActionsEnabled',
@@ -40,10 +40,8 @@ const REFUSED = {
   ThresholdMetricId: 'there is no anomaly detection here',
 };
 
-/** Alarms and dashboards as templates make them. */
+/** Alarms as templates make them. */
 export function alarmResources(store: AlarmStore): Readonly<Record<string, ResourceMaker>> {
-  const dashboards = new Map<string, string>();
-
   const alarm =
     (type: string, known: readonly string[], composite: boolean): ResourceMaker =>
     (properties, context): MadeResource => {
@@ -62,14 +60,5 @@ export function alarmResources(store: AlarmStore): Readonly<Record<string, Resou
   return {
     'AWS::CloudWatch::Alarm': alarm('AWS::CloudWatch::Alarm', METRIC_ALARM, false),
     'AWS::CloudWatch::CompositeAlarm': alarm('AWS::CloudWatch::CompositeAlarm', COMPOSITE_ALARM, true),
-    'AWS::CloudWatch::Dashboard': (properties, context): MadeResource => {
-      const type = 'AWS::CloudWatch::Dashboard';
-      onlyKnown(type, context, properties, ['DashboardBody', 'DashboardName', 'Tags']);
-      const body = String(required(type, context, properties, 'DashboardBody'));
-      const name = properties.DashboardName ?? context.generatedName;
-      if (!Array.isArray(JSON.parse(body).widgets)) throw new Error(`${type} ${name}: the body has no widgets`);
-      dashboards.set(`${context.region} ${name}`, body);
-      return { ref: name };
-    },
   };
 }

@@ -13,8 +13,9 @@ import {
   UpdateServiceCommand,
 } from '@aws-sdk/client-ecs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ResourceContext } from '../../local/facade.ts';
+import type { Facade, ResourceContext } from '../../local/facade.ts';
 import { createEcs, type EcsFacade, type TaskView } from '../../local/facades/ecs.ts';
+import { createSecretsManager } from '../../local/facades/secrets-manager.ts';
 import { type Host, startHost } from '../../local/host.ts';
 
 const region = 'eu-central-1';
@@ -25,6 +26,7 @@ const about: ResourceContext = { region, stack: 'Stack', logicalId: 'Made', gene
 const WAIT = { timeout: 20_000, interval: 50 };
 let host: Host;
 let ecs: EcsFacade;
+let secrets: Facade;
 let client: ECSClient;
 let cluster = 0;
 
@@ -33,8 +35,12 @@ const STAYS = 'setInterval(() => {}, 1000); process.on("SIGTERM", () => process.
 beforeAll(async () => {
   // Twenty times as fast: what ends within three seconds has failed.
   host = await startHost({ directory: root, regions: [region], clock: { rate: 20 } });
+  secrets = host.add(createSecretsManager(host.world));
   ecs = host.add(
-    createEcs(host.world, { imageFor: (uri) => (uri === image ? { context, buildArgs: {} } : undefined) }),
+    createEcs(host.world, {
+      imageFor: (uri) => (uri === image ? { context, buildArgs: {} } : undefined),
+      containerCredentialsPath: host.identity.containerCredentialsPath,
+    }),
   );
   client = new ECSClient({ ...host.client(region), maxAttempts: 1 });
   chmodSync(context, 0o755);
@@ -161,6 +167,38 @@ describe('a service', () => {
     await expect.poll(() => running(name).map(({ taskArn }) => taskArn !== old?.taskArn), WAIT).toEqual([true]);
     remove();
     expect(most).toBe(1);
+  });
+
+  it('gives each task its role and its secrets, also the one in place of a killed one', async () => {
+    const secret = await secrets.resources?.['AWS::SecretsManager::Secret']?.(
+      { Name: 'token', SecretString: 'hush' },
+      { ...about, generatedName: 'token' },
+    );
+    const role = (name: string) => `arn:aws:iam::111122223333:role/${name}`;
+    const code = `fetch(process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI, {
+        headers: { authorization: process.env.AWS_CONTAINER_AUTHORIZATION_TOKEN },
+      }).then((answer) => answer.json()).then(({ RoleArn }) => console.log(RoleArn, process.env.TOKEN)); ${STAYS}`;
+    const definition = await make('TaskDefinition', {
+      Family: 'secretive',
+      Cpu: '256',
+      Memory: '512',
+      NetworkMode: 'awsvpc',
+      RequiresCompatibilities: ['FARGATE'],
+      TaskRoleArn: role('task'),
+      ExecutionRoleArn: role('execution'),
+      ContainerDefinitions: [
+        {
+          Name: 'main',
+          Image: image,
+          Command: ['node', '-e', code],
+          Secrets: [{ Name: 'TOKEN', ValueFrom: secret?.ref }],
+        },
+      ],
+    });
+    const name = await create(definition);
+    await expect.poll(() => running(name)[0]?.output, WAIT).toEqual([`${role('task')} hush`]);
+    process.kill(Number(running(name)[0]?.pid), 'SIGKILL');
+    await expect.poll(() => tasks(name)[1]?.output, WAIT).toEqual([`${role('task')} hush`]);
   });
 
   it('goes down with its region and comes back with it', async () => {

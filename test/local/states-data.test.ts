@@ -62,6 +62,25 @@ describe('dynamodb', () => {
     expect(outcome).toMatchObject({ status: 'FAILED', error: 'DynamoDB.ConditionalCheckFailedException' });
     expect(outcome?.cause).toMatch(/\(Service: AmazonDynamoDBv2; Status Code: 400; Error Code: Conditional/);
   });
+
+  it('does the same through aws-sdk, which also transacts', async () => {
+    const sdk = (action: string, more: object) => finish(task(`arn:aws:states:::aws-sdk:dynamodb:${action}`, more));
+    const holder = (owner: string) => ({
+      TableName: 'table',
+      Key: item('lease'),
+      UpdateExpression: 'SET #owner = :owner ADD epoch :one',
+      ConditionExpression: 'attribute_not_exists(#owner) OR #owner = :owner',
+      ExpressionAttributeNames: { '#owner': 'owner' },
+      ExpressionAttributeValues: { ':owner': { S: owner }, ':one': { N: '1' } },
+    });
+    await sdk('updateItem', { ...holder('a'), ReturnValues: 'ALL_NEW' });
+    const again = await sdk('updateItem', { ...holder('a'), ReturnValues: 'ALL_NEW' });
+    expect(again.outcome?.output).toMatchObject({ Attributes: { owner: { S: 'a' }, epoch: { N: '2' } } });
+    const other = await sdk('updateItem', holder('b'));
+    expect(other.outcome).toMatchObject({ error: 'DynamoDb.ConditionalCheckFailedException' });
+    const transaction = await sdk('transactWriteItems', { TransactItems: [{ Update: holder('b') }] });
+    expect(transaction.outcome).toMatchObject({ error: 'DynamoDb.TransactionCanceledException' });
+  });
 });
 
 describe('a distributed Map', () => {
