@@ -85,6 +85,7 @@ describe('the resource', () => {
   });
 
   it('makes substitutions', async () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own placeholder
     const text = machine({ Echo: { Type: 'Pass', Output: 'over ${Where}', End: true } });
     const arn = await make(text, { DefinitionSubstitutions: { Where: 'the hills' } });
     expect((await start(arn)).output).toBe('"over the hills"');
@@ -99,7 +100,9 @@ describe('the resource', () => {
     [{ StateMachineType: 'EXPRESS' }, /only STANDARD/],
     [{ Mystery: 1 }, /Stack\/Machine.*does not support the property Mystery/],
     [{ DefinitionS3Location: {} }, /put the definition into DefinitionString/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own placeholder
     [{ DefinitionString: machine({ A: { Type: 'Pass', Output: '${Missing}', End: true } }) }, /uses \$\{Missing\}/],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: CloudFormation's own placeholder
     [{ DefinitionSubstitutions: { X: '"' }, DefinitionString: '"${X}"' }, /has characters that JSON escapes/],
     [{ DefinitionString: '{}' }, /Stack\/Machine: .*\n.*QueryLanguage: is missing/],
     [{ RoleArn: undefined }, /RoleArn is required/],
