@@ -67,7 +67,8 @@ async function handle(
   const scope = credentialScope(request);
   const facade = scope && options.facades.get(scope.service);
   // To S3, a form's content type is only what an object is to be served with.
-  const protocol = facade?.operations === undefined && facade?.http !== undefined ? 'rest' : protocolOf(request);
+  const protocol =
+    facade?.operations === undefined && facade?.http !== undefined ? 'rest' : protocolOf(request, scope?.service);
   try {
     if (scope === undefined && answerAnonymous(request, response, options)) return;
     if (scope === undefined) {

@@ -1,23 +1,31 @@
 import type { IncomingMessage } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { AwsError } from './facade.ts';
-import { decodeQuery, encodeQueryError, encodeQueryResult, escapeXml } from './query.ts';
+import {
+  decodeQuery,
+  encodeEc2Error,
+  encodeEc2Result,
+  encodeQueryError,
+  encodeQueryResult,
+  escapeXml,
+} from './query.ts';
 
 /**
  * The wire protocols of AWS: how a request names its operation and input, and how answers and errors are written.
  * Services that also speak RPC v2 CBOR (CloudWatch) are spoken to in JSON by the SDKs and the command line.
  * Operations give plain values; Dates become timestamps, Uint8Arrays blobs and Maps maps, as each protocol has them.
  */
-export type Protocol = 'json-1.0' | 'json-1.1' | 'query' | 'rest';
+export type Protocol = 'json-1.0' | 'json-1.1' | 'query' | 'ec2' | 'rest';
 
 /** Requests of RPC protocols are small: CloudWatch's PutMetricData, the largest, allows 1 MB. */
 const MAX_RPC_BODY = 8 * 1024 * 1024;
 
-export function protocolOf(request: IncomingMessage): Protocol {
+export function protocolOf(request: IncomingMessage, service?: string): Protocol {
   if (request.method !== 'POST') return 'rest';
   const type = request.headers['content-type'] ?? '';
   if (request.headers['x-amz-target'] !== undefined) return type.includes('json-1.0') ? 'json-1.0' : 'json-1.1';
-  return type.startsWith('application/x-www-form-urlencoded') ? 'query' : 'rest';
+  if (!type.startsWith('application/x-www-form-urlencoded')) return 'rest';
+  return service === 'ec2' ? 'ec2' : 'query';
 }
 
 /** Reads the operation's name and its input. @throws AwsError SerializationException when the body is malformed */
@@ -28,6 +36,7 @@ export async function readRpc(
   const body = await readBody(request);
   try {
     switch (protocol) {
+      case 'ec2':
       case 'query': {
         const { operation, input } = decodeQuery(body.toString('utf8'));
         if (operation === undefined) throw new AwsError('MissingAction', 'The body has no Action parameter.');
@@ -76,6 +85,10 @@ export function encodeOutput(
 ): WireAnswer {
   const output = answer.output ?? {};
   switch (protocol) {
+    case 'ec2': {
+      const body = encodeEc2Result(answer.operation, output, answer.namespace, answer.requestId);
+      return { status: 200, headers: { 'content-type': 'text/xml' }, body };
+    }
     case 'query': {
       const body = encodeQueryResult(answer.operation, output, answer.namespace, answer.requestId);
       return { status: 200, headers: { 'content-type': 'text/xml' }, body };
@@ -93,8 +106,11 @@ export function encodeError(
 ): WireAnswer {
   const { code, message, status } = error;
   const headers = { 'x-amzn-errortype': code };
-  if (protocol === 'query') {
-    const body = encodeQueryError(error, about.namespace, about.requestId);
+  if (protocol === 'query' || protocol === 'ec2') {
+    const isQuery = protocol === 'query';
+    const body = isQuery
+      ? encodeQueryError(error, about.namespace, about.requestId)
+      : encodeEc2Error(error, about.requestId);
     return { status, headers: { 'content-type': 'text/xml' }, body };
   }
   if (protocol === 'rest' && about.service === 's3') {

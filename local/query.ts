@@ -1,6 +1,6 @@
 /**
- * The AWS Query protocol: form bodies in, XML out. It carries no types: every leaf of the input is a string, and
- * operations turn `'5'` and `'true'` into what they mean.
+ * The AWS Query protocol, and EC2's variety of it: form bodies in, XML out. It carries no types: every leaf of the
+ * input is a string, and operations turn `'5'` and `'true'` into what they mean.
  */
 
 const LIST_MARKERS = new Set(['member', 'entry']);
@@ -38,14 +38,19 @@ function settle(node: unknown): unknown {
   const members = Object.entries(node);
   const [only] = members;
   if (members.length === 1 && only !== undefined && LIST_MARKERS.has(only[0]) && typeof only[1] === 'object') {
-    const items = Object.entries(only[1] as object)
-      .sort(([a], [b]) => Number(a) - Number(b))
-      .map(([, item]) => settle(item));
+    const items = inOrder(only[1] as object);
     return only[0] === 'member' ? items : Object.fromEntries(items.map(toEntry));
   }
+  // EC2's lists have no marker: `InstanceId.1=…`.
+  if (members.length > 0 && members.every(([name]) => /^\d+$/.test(name))) return inOrder(node);
   // An empty list or structure is sent as `Tags=` by some clients.
   return Object.fromEntries(members.map(([name, value]) => [name, settle(value)]));
 }
+
+const inOrder = (list: object): unknown[] =>
+  Object.entries(list)
+    .sort(([a], [b]) => Number(a) - Number(b))
+    .map(([, item]) => settle(item));
 
 function toEntry(item: unknown): [string, unknown] {
   const entry = item as Record<string, unknown>;
@@ -73,21 +78,34 @@ export function encodeQueryError(
   );
 }
 
-function toXml(value: unknown): string {
+/** EC2's answers: members as they are on the wire, `<item>` for those of lists. */
+export function encodeEc2Result(operation: string, output: object, namespace: string, requestId: string): string {
+  const members = toXml({ requestId, ...output }, 'item');
+  return `<${operation}Response xmlns="${escapeXml(namespace)}">${members}</${operation}Response>`;
+}
+
+export function encodeEc2Error(error: { code: string; message: string }, requestId: string): string {
+  return (
+    `<Response><Errors><Error><Code>${escapeXml(error.code)}</Code><Message>${escapeXml(error.message)}</Message>` +
+    `</Error></Errors><RequestID>${requestId}</RequestID></Response>`
+  );
+}
+
+function toXml(value: unknown, item = 'member'): string {
   if (value === undefined || value === null) return '';
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (Array.isArray(value)) return value.map((item) => `<member>${toXml(item)}</member>`).join('');
+  if (Array.isArray(value)) return value.map((one) => `<${item}>${toXml(one, item)}</${item}>`).join('');
   if (value instanceof Map) {
     const entries = [...value].map(
-      ([key, item]) => `<entry><key>${escapeXml(String(key))}</key><value>${toXml(item)}</value></entry>`,
+      ([key, one]) => `<entry><key>${escapeXml(String(key))}</key><value>${toXml(one, item)}</value></entry>`,
     );
     return entries.join('');
   }
   if (typeof value === 'object') {
     return Object.entries(value)
       .filter(([, member]) => member !== undefined)
-      .map(([name, member]) => `<${name}>${toXml(member)}</${name}>`)
+      .map(([name, member]) => `<${name}>${toXml(member, item)}</${name}>`)
       .join('');
   }
   return escapeXml(String(value));

@@ -1,5 +1,6 @@
 import { createCloudWatch } from './facades/cloudwatch.ts';
 import { createDynamoDb } from './facades/dynamodb.ts';
+import { createEc2 } from './facades/ec2.ts';
 import { createEcs, type TaskOptions } from './facades/ecs.ts';
 import { createIam } from './facades/iam.ts';
 import { createInert } from './facades/inert.ts';
@@ -21,6 +22,7 @@ import type { Host } from './host.ts';
 export interface Services {
   readonly states: ReturnType<typeof createStates>;
   readonly s3: ReturnType<typeof createS3>;
+  readonly ec2: ReturnType<typeof createEc2>;
   readonly ecs: ReturnType<typeof createEcs>;
   readonly lambda: ReturnType<typeof createLambda>;
   readonly scheduler: ReturnType<typeof createScheduler>;
@@ -53,6 +55,7 @@ export function createServices(
   );
   const route53 = host.add(createRoute53(world, { cloudwatch, dnsPort: options.dnsPort }));
   const logs = host.add(createLogs(world, { onMetric: cloudwatch.record }));
+  const ec2 = host.add(createEc2(world));
   const ecs = host.add(createEcs(world, options));
   const lambda = host.add(createLambda(world, options));
   const sqs = host.add(createSqs(world));
@@ -60,5 +63,5 @@ export function createServices(
   const sns = host.add(createSns(world, { invokeFromService, sendFromService: sqs.sendFromService }));
   const states = host.add(createStates(world));
   const scheduler = host.add(createScheduler(world));
-  return { states, s3, ecs, lambda, scheduler, sns, sqs, logs, cloudwatch, route53, ssm, kms, iam };
+  return { states, s3, ec2, ecs, lambda, scheduler, sns, sqs, logs, cloudwatch, route53, ssm, kms, iam };
 }

@@ -81,6 +81,8 @@ const SINGLE_KEYS = [
   'secretsmanager:VersionStage',
 ];
 const MANY_KEYS = ['kms:EncryptionContextKeys', 'kms:ResourceAliases'];
+/** Keys that go on with a name of the caller's own. */
+const FAMILIES = ['ec2:resourcetag/', 'kms:encryptioncontext:'];
 const KEYS = new Map([
   ...SINGLE_KEYS.map((key) => [key.toLowerCase(), 'single'] as const),
   ...MANY_KEYS.map((key) => [key.toLowerCase(), 'many'] as const),
@@ -94,7 +96,7 @@ export function readConditions(block: unknown): Condition[] {
       throw new Error(`the condition operator ${operator} is not evaluated by this cloud`);
     return Object.entries(tests).map(([name, wanted]): Condition => {
       const key = name.toLowerCase();
-      const kind = key.startsWith('kms:encryptioncontext:') ? 'single' : KEYS.get(key);
+      const kind = FAMILIES.some((family) => key.startsWith(family)) ? 'single' : KEYS.get(key);
       if (kind === undefined) throw new Error(`the condition key ${name} has no value in this cloud`);
       if (kind === 'many' && set === undefined && base !== 'Null')
         throw new Error(`the condition key ${name} holds several values: write ForAnyValue: or ForAllValues:`);

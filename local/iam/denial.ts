@@ -8,6 +8,7 @@ interface Shape {
 /** Where it differs from `AccessDeniedException`, 400, of the JSON services. */
 const SHAPES: Readonly<Record<string, Shape>> = {
   dynamodb: { code: 'AccessDeniedException', status: 400 },
+  ec2: { code: 'UnauthorizedOperation', status: 403 },
   iam: { code: 'AccessDenied', status: 403 },
   lambda: { code: 'AccessDeniedException', status: 403 },
   monitoring: { code: 'AccessDenied', status: 403 },
