@@ -5,8 +5,15 @@
  *     {system}/{database}/{lineage}/logical/{backupId}/manifest.json      the commit: without it nothing else counts
  *                                                      schema.dump.zst · main.dump.zst · tables/{n}.dump.zst
  *                                                      globals.sql.zst · fingerprint.json · verification.json
+ *     {system}/{database}/{lineage}/base/{backupId}/manifest.json …
+ *     {system}/{database}/{lineage}/wal/archive.json                      whose WAL this is: see core/wal-archive.ts
+ *                                      /{TLI}/{SEGMENT}.zst · {TLI}/parts/{SEGMENT}/{start}-{end}.zst · {TLI}.history
+ *                                      /gaps/{timeline}-{start}-{end}.json · points/{timeline}-{lsn}.json
  *     {system}/{database}/{lineage}/proofs/{proofId}.json · {proofId}.html
  */
+
+import { fromLsnDigits, lsnDigits } from './lsn.ts';
+import { timelineDigits } from './wal.ts';
 
 /** Where one history of one database is kept. A lineage is named by the operator: clones share a system identifier. */
 export interface Lineage {
@@ -29,6 +36,65 @@ export const schemaKey = (prefix: string): string => `${prefix}schema.dump.zst`;
 export const mainKey = (prefix: string): string => `${prefix}main.dump.zst`;
 export const tableKey = (prefix: string, n: number): string => `${prefix}tables/${n}.dump.zst`;
 export const globalsKey = (prefix: string): string => `${prefix}globals.sql.zst`;
+
+/** Physical base backups, each a folder of its own with a manifest, as logical ones have. */
+export const basePrefix = (of: Lineage): string => `${lineagePrefix(of)}base/`;
+export const baseBackupPrefix = (of: Lineage, backupId: string): string => `${basePrefix(of)}${backupId}/`;
+
+export const walPrefix = (of: Lineage): string => `${lineagePrefix(of)}wal/`;
+export const walIdentityKey = (of: Lineage): string => `${walPrefix(of)}archive.json`;
+export const walHistoryKey = (of: Lineage, timeline: number): string =>
+  `${walPrefix(of)}${timelineDigits(timeline)}.history`;
+export const walTimelinePrefix = (of: Lineage, timeline: number): string =>
+  `${walPrefix(of)}${timelineDigits(timeline)}/`;
+/** A whole segment; its name begins with its timeline. */
+export const walSegmentKey = (of: Lineage, segment: string): string =>
+  `${walPrefix(of)}${segment.slice(0, 8)}/${segment}.zst`;
+/** A piece of a segment: the bytes of the WAL from `start` up to, and without, `end`. */
+export const walPartKey = (of: Lineage, segment: string, start: bigint, end: bigint): string =>
+  `${walPrefix(of)}${segment.slice(0, 8)}/parts/${segment}/${lsnDigits(start)}-${lsnDigits(end)}.zst`;
+/** WAL that the server no longer had when it was asked for. */
+export const walGapKey = (of: Lineage, timeline: number, start: bigint, end: bigint): string =>
+  `${walPrefix(of)}gaps/${timelineDigits(timeline)}-${lsnDigits(start)}-${lsnDigits(end)}.json`;
+/** A named restore point (pg_create_restore_point); `lsn` is the end of its record. */
+export const walPointKey = (of: Lineage, timeline: number, lsn: bigint): string =>
+  `${walPrefix(of)}points/${timelineDigits(timeline)}-${lsnDigits(lsn)}.json`;
+
+export type WalKey =
+  | { readonly kind: 'segment'; readonly segment: string }
+  | { readonly kind: 'part'; readonly segment: string; readonly start: bigint; readonly end: bigint }
+  | { readonly kind: 'history'; readonly timeline: number }
+  | { readonly kind: 'gap'; readonly timeline: number; readonly start: bigint; readonly end: bigint }
+  | { readonly kind: 'point'; readonly timeline: number; readonly lsn: bigint }
+  | { readonly kind: 'identity' };
+
+const walKeyPatterns = {
+  segment: /\/wal\/(?<tli>[0-9A-F]{8})\/(?<segment>\k<tli>[0-9A-F]{16})\.zst$/,
+  part: /\/wal\/(?<tli>[0-9A-F]{8})\/parts\/(?<segment>\k<tli>[0-9A-F]{16})\/(?<start>[0-9A-F]{16})-(?<end>[0-9A-F]{16})\.zst$/,
+  history: /\/wal\/(?<tli>[0-9A-F]{8})\.history$/,
+  gap: /\/wal\/gaps\/(?<tli>[0-9A-F]{8})-(?<start>[0-9A-F]{16})-(?<end>[0-9A-F]{16})\.json$/,
+  point: /\/wal\/points\/(?<tli>[0-9A-F]{8})-(?<start>[0-9A-F]{16})\.json$/,
+  identity: /\/wal\/archive\.json$/,
+};
+
+/** What a key under `wal/` stands for; undefined for one that pgdr does not write. */
+export function parseWalKey(key: string): WalKey | undefined {
+  for (const [kind, pattern] of Object.entries(walKeyPatterns)) {
+    const match = pattern.exec(key);
+    if (!match) continue;
+    const { tli = '0', segment = '', start, end } = match.groups ?? {};
+    const timeline = Number.parseInt(tli, 16);
+    const from = start === undefined ? 0n : fromLsnDigits(start);
+    const to = end === undefined ? 0n : fromLsnDigits(end);
+    if (kind === 'segment') return { kind, segment };
+    if (kind === 'part') return from < to ? { kind, segment, start: from, end: to } : undefined;
+    if (kind === 'history') return { kind, timeline };
+    if (kind === 'gap') return { kind, timeline, start: from, end: to };
+    if (kind === 'point') return { kind, timeline, lsn: from };
+    return { kind: 'identity' };
+  }
+  return undefined;
+}
 
 export const proofKey = (of: Lineage, proofId: string, extension: 'json' | 'html'): string =>
   `${lineagePrefix(of)}proofs/${proofId}.${extension}`;
