@@ -127,7 +127,8 @@ export function contiguousEnd(archive: WalArchive, timeline: number, from: bigin
 }
 
 /** Where the stored WAL of a timeline ends, gaps or not; undefined when nothing of it is stored. */
-export const endOf = (archive: WalArchive, timeline: number): bigint | undefined => coverage(archive, timeline).at(-1)?.end;
+export const endOf = (archive: WalArchive, timeline: number): bigint | undefined =>
+  coverage(archive, timeline).at(-1)?.end;
 
 /** The newest timeline of which anything is stored, its `.history` alone included. */
 export const latestTimeline = (archive: WalArchive): number | undefined => {
@@ -214,7 +215,8 @@ export function reach(archive: WalArchive, timeline: number, from: bigint): Reac
     if (stretch.end === undefined || !next) return { end, timeline: stretch.timeline, arrives: true };
     // A timeline's first segment begins with a copy of its ancestor's bytes, and PostgreSQL reads them there.
     const copied = segmentStart(stretch.end, archive.segmentBytes);
-    const served = end >= stretch.end || (end >= copied && contiguousEnd(archive, next.timeline, copied) >= stretch.end);
+    const served =
+      end >= stretch.end || (end >= copied && contiguousEnd(archive, next.timeline, copied) >= stretch.end);
     if (!served) return { end, timeline: stretch.timeline, arrives: false };
     at = stretch.end;
   }

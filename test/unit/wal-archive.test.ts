@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { walPartKey, walSegmentKey } from '../../lib/core/keys.ts';
 import { formatLsn } from '../../lib/core/lsn.ts';
 import { segmentName, segmentStart } from '../../lib/core/wal.ts';
-import { contiguousEnd, coverage, gapsOf, planRange, planSegment, reach, readArchive } from '../../lib/core/wal-archive.ts';
+import {
+  contiguousEnd,
+  coverage,
+  gapsOf,
+  planRange,
+  planSegment,
+  reach,
+  readArchive,
+} from '../../lib/core/wal-archive.ts';
 
 const mib = 2 ** 20;
 const orders = { system: 'acme', database: 'orders', lineage: 'main' };

@@ -77,7 +77,8 @@ describe('segments', () => {
 });
 
 describe('histories', () => {
-  const text = '1\t0/5000060\tno recovery target specified\n\n# a comment\n2\t0/7000000\tbefore 2026-11-21 02:00:00+00\n';
+  const text =
+    '1\t0/5000060\tno recovery target specified\n\n# a comment\n2\t0/7000000\tbefore 2026-11-21 02:00:00+00\n';
 
   it('tell which timeline wrote what', () => {
     const ancestors = parseHistory(text);
