@@ -32,6 +32,12 @@ export const scheduleName = (system: string, database: string, workflow: string)
   `${system}-${database}-${workflow}`;
 export const scheduleDeadLetterQueueName = (system: string): string => `${system}-schedule-dead-letters`;
 export const settingsParameterName = (system: string, database: string): string => `/${system}/databases/${database}`;
+export const physicalSettingsParameterName = (system: string, database: string): string =>
+  `${settingsParameterName(system, database)}/physical`;
+/** Leases and decisions, see lib/constructs/state-table.ts. */
+export const stateTableName = (system: string): string => `${system}-pgdr-state`;
+/** Ids of items begin with their database, so that a role can be limited to the items of one. */
+export const stateItemId = (database: string, what: string): string => `${database}/${what}`;
 /** What the tasks of a database do: back it up, restore it for a test, restore it for good. */
 export type TaskPurpose = 'backup' | 'restore' | 'recover';
 /** Role names are global in an account: the region keeps the two apart. */

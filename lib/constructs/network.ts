@@ -23,7 +23,7 @@ export interface NetworkProps {
   readonly databasePorts: readonly number[];
 }
 
-/** The AWS services that a task speaks to; S3 has a gateway of its own. */
+/** The AWS services that a task speaks to; S3 and DynamoDB have gateways. */
 const services = {
   EcrApi: InterfaceVpcEndpointAwsService.ECR,
   EcrDocker: InterfaceVpcEndpointAwsService.ECR_DOCKER,
@@ -81,7 +81,7 @@ export class Network extends Construct {
       description: 'pgdr tasks: out to databases and AWS APIs, nothing in',
       allowAllOutbound: false,
     });
-    // S3 is reached at public addresses through its gateway; isolated subnets have no other way out.
+    // S3 and DynamoDB are reached at public addresses through their gateways; isolated subnets have no other way out.
     group.addEgressRule(Peer.anyIpv4(), Port.tcp(443), 'AWS APIs');
     for (const port of databasePorts) group.addEgressRule(Peer.anyIpv4(), Port.tcp(port), 'PostgreSQL');
     return group;
@@ -89,6 +89,7 @@ export class Network extends Construct {
 
   private addEndpoints(vpc: Vpc, tasks: SecurityGroup): void {
     vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
+    vpc.addGatewayEndpoint('DynamoDb', { service: GatewayVpcEndpointAwsService.DYNAMODB });
     const group = new SecurityGroup(this, 'Endpoints', {
       vpc,
       description: 'pgdr endpoints of AWS APIs: in from tasks',

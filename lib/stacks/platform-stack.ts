@@ -7,6 +7,7 @@ import { Network } from '../constructs/network.ts';
 import { OutcomeTopic } from '../constructs/outcome-topic.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
 import { Slack } from '../constructs/slack.ts';
+import { StateTable } from '../constructs/state-table.ts';
 import { WorkerCluster } from '../constructs/worker-cluster.ts';
 import { scheduledWorkflows, Workflows } from '../constructs/workflows.ts';
 
@@ -40,6 +41,7 @@ export class PlatformStack extends Stack {
     this.templateOptions.metadata = { 'cfn-lint': { config: { ignore_checks: ['W3005'] } } };
 
     const vault = new BackupVault(this, 'Vault', { system, lock: config.retention.lock });
+    new StateTable(this, 'State', { system, key: vault.key });
     const network = new Network(this, 'Network', {
       system,
       network: config.network[role],

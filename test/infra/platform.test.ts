@@ -36,6 +36,7 @@ describe('the app', () => {
       assembly.stacks.flatMap(({ template }) => Object.values<Loose>(template.Resources).map(({ Type }) => Type)),
     );
     expect([...types].sort()).toEqual([
+      'AWS::DynamoDB::Table',
       'AWS::EC2::FlowLog',
       'AWS::EC2::RouteTable',
       'AWS::EC2::SecurityGroup',
@@ -175,11 +176,33 @@ describe.each(regions)('the platform in %s', (region) => {
       flat(Properties.ServiceName).replace('<AWS::Region>', region),
     );
     expect(services.sort()).toEqual(
-      ['ecr.api', 'ecr.dkr', 'logs', 's3', 'secretsmanager', 'states'].map((name) => `com.amazonaws.${region}.${name}`),
+      ['dynamodb', 'ecr.api', 'ecr.dkr', 'logs', 's3', 'secretsmanager', 'states'].map(
+        (name) => `com.amazonaws.${region}.${name}`,
+      ),
     );
     const [tasks] = resources(stack, 'AWS::EC2::SecurityGroup').map(({ Properties }) => Properties);
     expect(tasks.SecurityGroupEgress.map(({ FromPort }: Loose) => FromPort)).toEqual([443, 5432]);
     expect(tasks.SecurityGroupIngress).toBeUndefined();
+  });
+});
+
+describe.each(regions)('the table of leases in %s', (region) => {
+  test('is encrypted, can be recovered, and outlives its stack: epochs never start anew', () => {
+    const [table, ...others] = resources(`acme-platform-${region}`, 'AWS::DynamoDB::Table');
+    expect(others).toEqual([]);
+    expect(table).toMatchObject({
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: {
+        TableName: 'acme-pgdr-state',
+        KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
+        BillingMode: 'PAY_PER_REQUEST',
+        DeletionProtectionEnabled: true,
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        SSESpecification: { SSEEnabled: true, SSEType: 'KMS', KMSMasterKeyId: expect.anything() },
+        TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
+      },
+    });
   });
 });
 
