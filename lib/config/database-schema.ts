@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { formatDuration } from './duration.ts';
 import { duration, integer, matching, object, oneOf, schedule, show } from './fields.ts';
+import { secretName } from './names-schema.ts';
+import { physicalSchema, walUploadMargin } from './physical-schema.ts';
+import { task } from './task-schema.ts';
 
 /** One entry of `databases` in pgdr.config.ts. */
 
@@ -14,51 +17,11 @@ const databaseName = matching(
   "1 to 24 lower-case letters, digits and inner dashes, a letter first; not 'platform'",
   'orders',
 );
-const secretName = matching(
-  /^(?!arn:)[A-Za-z0-9/_+=.@-]{1,200}$/,
-  'the name of a Secrets Manager secret (letters, digits, /_+=.@-), not its ARN and never its value',
-  'orders/primary',
-);
 const lineageName = matching(
   /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/,
   '1 to 40 lower-case letters, digits and inner dashes',
   'main',
 );
-
-/** Memory that Fargate offers for each number of vCPUs, in GiB: [least, most, step]. */
-const fargateMemory = { 1: [2, 8, 1], 2: [4, 16, 1], 4: [8, 30, 1], 8: [16, 60, 4], 16: [32, 120, 8] } as const;
-
-interface TaskDefaults {
-  readonly vcpu: 1 | 2 | 4 | 8 | 16;
-  readonly memoryGiB: number;
-  readonly storageGiB: number;
-}
-
-const task = (defaults: TaskDefaults) =>
-  object({
-    vcpu: oneOf([1, 2, 4, 8, 16], defaults.vcpu).default(defaults.vcpu),
-    memoryGiB: integer(2, 120, defaults.memoryGiB).default(defaults.memoryGiB),
-    storageGiB: integer(21, 200, defaults.storageGiB).default(defaults.storageGiB),
-    timeout: duration('1 minute', '7 days', '6 hours').default(6 * hour),
-    // Counted from the start of the state, so it has to cover placing the task and pulling its image too.
-    heartbeatTimeout: duration('30 seconds', '1 hour', '5 minutes').default(5 * minute),
-  }).superRefine(({ vcpu, memoryGiB, timeout, heartbeatTimeout }, context) => {
-    const [least, most, step] = fargateMemory[vcpu];
-    if (memoryGiB < least || memoryGiB > most || (memoryGiB - least) % step !== 0) {
-      context.addIssue({
-        code: 'custom',
-        path: ['memoryGiB'],
-        message: ` is ${memoryGiB}, which Fargate does not offer with ${vcpu} vCPU. Allowed: ${least} to ${most} in steps of ${step}. Example: ${least}`,
-      });
-    }
-    if (heartbeatTimeout >= timeout) {
-      context.addIssue({
-        code: 'custom',
-        path: ['heartbeatTimeout'],
-        message: ` is ${formatDuration(heartbeatTimeout)}. Allowed: less than timeout, ${formatDuration(timeout)}. Example: '5 minutes'`,
-      });
-    }
-  });
 
 const logical = object({
   schedule: schedule('cron(0 2 * * ? *)').prefault('cron(0 2 * * ? *)'),
@@ -152,26 +115,41 @@ export const databaseSchema = object(
     logical: logical.prefault({}),
     restoreTest: restoreTest.prefault({}),
     restore: restore.prefault({}),
+    physical: physicalSchema.optional(),
   },
   {
     standby: 'there is no failover yet',
-    physical: 'there are no physical backups yet',
     endpoint: 'there is no failover yet',
     retention:
       'nothing expires yet, every backup is kept; the lock of all backups is set by retention.lock beside databases',
   },
 ).transform((database, context) => {
+  const { engine, physical } = database;
+  if (physical && engine !== 'postgres') {
+    context.issues.push({
+      code: 'custom',
+      input: engine,
+      path: ['physical'],
+      message:
+        ` is given for engine '${engine}', which refuses replication connections. Allowed: with engine 'postgres' alone; ` +
+        `${engine === 'rds' ? 'RDS' : 'Aurora'} has point-in-time recovery of its own (its automated backups). Remove it`,
+    });
+    return z.NEVER;
+  }
   const interval = database.logical.schedule.longestIntervalSeconds;
   const rpo = database.objectives.rpo ?? interval;
-  if (rpo < interval) {
+  const leastRpo = physical ? Math.min(interval, physical.walChunkInterval + walUploadMargin) : interval;
+  if (rpo < leastRpo) {
+    const why = physical
+      ? `but physical.walChunkInterval and an upload may take ${formatDuration(leastRpo)}. Allowed: at least that, or a ` +
+        'shorter interval'
+      : `but logical.schedule lets ${formatDuration(interval)} pass between two backups and what was written since the ` +
+        'last one is lost with the server. Allowed: at least that interval, a denser schedule, or physical: {}';
     context.issues.push({
       code: 'custom',
       input: rpo,
       path: ['objectives', 'rpo'],
-      message:
-        ` is ${formatDuration(rpo)}, but logical.schedule lets ${formatDuration(interval)} pass between two backups and ` +
-        `what was written since the last one is lost with the server. Allowed: at least that interval, or a denser ` +
-        `schedule. Example: '${formatDuration(interval)}'`,
+      message: ` is ${formatDuration(rpo)}, ${why}. Example: '${formatDuration(leastRpo)}'`,
     });
     return z.NEVER;
   }

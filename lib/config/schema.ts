@@ -45,7 +45,7 @@ export const configSchema = object({
   }),
   retention: object(
     { lock: lock.prefault({}) },
-    { daily: expiry, monthly: expiry, pitr: 'WAL is not archived' },
+    { daily: expiry, monthly: expiry, pitr: 'it is pitrWindow of a database, under physical' },
   ).prefault({}),
   notifications: object({ slackWebhookSecret: secretName.optional() }).prefault({}),
   tags: z.record(z.string(), tagText).default({}),

@@ -8,7 +8,7 @@ import { bucketName } from './arns.ts';
 import type { DatabaseRoles } from './database-roles.ts';
 
 /** How Fargate runs a job, in the spelling of its API: CPU units (1024 a vCPU) and MiB. */
-const taskSettings = (task: DatabaseConfig['logical']['task']): DatabaseSettings['tasks']['backup'] => ({
+export const taskSettings = (task: DatabaseConfig['logical']['task']): DatabaseSettings['tasks']['backup'] => ({
   cpu: String(task.vcpu * 1024),
   memory: String(task.memoryGiB * 1024),
   storageGiB: task.storageGiB,

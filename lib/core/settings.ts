@@ -1,12 +1,8 @@
 import { z } from 'zod';
 import { PgdrError } from './errors.ts';
 
-/**
- * What a workflow knows of one database: written by its database stack into the SSM parameter
- * `/{system}/databases/{database}`, read by the state machine's first state and handed to tasks.
- * It holds names, never secrets, and stays small: container overrides take 8,192 characters in all.
- */
-const taskSettingsSchema = z.object({
+/** How Fargate runs a job, and for how long. */
+export const taskSettingsSchema = z.object({
   /** CPU units and MiB, as Fargate takes them. */
   cpu: z.string(),
   memory: z.string(),
@@ -15,6 +11,11 @@ const taskSettingsSchema = z.object({
   heartbeatSeconds: z.number().int(),
 });
 
+/**
+ * What a workflow knows of one database: written by its database stack into the SSM parameter
+ * `/{system}/databases/{database}`, read by the state machine's first state and handed to tasks.
+ * It holds names, never secrets, and stays small: container overrides take 8,192 characters in all.
+ */
 export const settingsSchema = z.object({
   schemaVersion: z.literal(1),
   system: z.string(),

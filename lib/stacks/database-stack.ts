@@ -5,6 +5,7 @@ import { databaseStackName } from '../config/names.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
 import { DatabaseSchedule } from '../constructs/database-schedule.ts';
 import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
+import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
 import { type RegionProps, regionOf } from './platform-stack.ts';
 
 export interface DatabaseStackProps extends RegionProps {
@@ -25,6 +26,8 @@ export class DatabaseStack extends Stack {
 
     const roles = new DatabaseRoles(this, 'Roles', { system, database });
     new DatabaseSettingsParameter(this, 'Settings', { system, database, roles, lock: config.retention.lock });
+    const { physical } = database;
+    if (physical) new PhysicalSettingsParameter(this, 'Physical', { system, database, physical });
     // Both regions hold the same schedules; those of the region that holds the writer are on. Failover will switch
     // them, until then the writer is in the primary region.
     const enabled = role === 'primary';

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { parsePhysicalSettings } from '../../lib/core/physical-settings.ts';
 import { parseSettings } from '../../lib/core/settings.ts';
 import { flat, type Loose, statements, synthesize } from './assembly.ts';
 
@@ -60,6 +61,26 @@ describe('settings', () => {
         backup: { cpu: '8192', memory: '32768', storageGiB: 30, timeoutSeconds: 86_400, heartbeatSeconds: 45 },
         restore: { cpu: '4096', memory: '8192', storageGiB: 200, timeoutSeconds: 21_600, heartbeatSeconds: 300 },
       },
+    });
+  });
+});
+
+describe('physical settings', () => {
+  const stack = 'acme-metrics-db-us-east-1';
+  const databases = [{ name: 'metrics-db', version: 17 as const, primary: secret('metrics'), physical: {} }];
+  const found = (name: string) =>
+    synthesize({ databases })
+      .resources(stack, 'AWS::SSM::Parameter')
+      .find(({ Properties }) => Properties.Name === name)?.Properties.Value;
+
+  test('are a parameter of their own, where the configuration has them', () => {
+    expect(assembly.resources('acme-orders-us-east-1', 'AWS::SSM::Parameter')).toHaveLength(1);
+    expect(parsePhysicalSettings(JSON.parse(flat(found('/acme/databases/metrics-db/physical'))))).toMatchObject({
+      secret: 'metrics/primary',
+      slot: 'pgdr_metrics_db',
+      stateTable: 'acme-pgdr-state',
+      walChunkSeconds: 5,
+      walChunkBytes: 8 * 2 ** 20,
     });
   });
 });

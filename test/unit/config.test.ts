@@ -196,8 +196,8 @@ describe('objectives that cannot be met', () => {
   test('an rpo shorter than the time between two backups is refused with the reason', () => {
     expect(problemsOf(withDatabase({ objectives: { rpo: '5 minutes' } }))).toEqual([
       'databases[0].objectives.rpo is 5 minutes, but logical.schedule lets 1 day pass between two backups and what was ' +
-        'written since the last one is lost with the server. Allowed: at least that interval, or a denser schedule. ' +
-        "Example: '1 day'",
+        'written since the last one is lost with the server. Allowed: at least that interval, a denser schedule, or ' +
+        "physical: {}. Example: '1 day'",
     ]);
   });
 
@@ -205,6 +205,48 @@ describe('objectives that cannot be met', () => {
     const logical = { schedule: 'cron(0 2 ? * MON-FRI *)' };
     expect(problemsOf(withDatabase({ logical, objectives: { rpo: '1 day' } }))[0]).toMatch(/lets 3 days pass/);
     expect(problemsOf(withDatabase({ logical, objectives: { rpo: '3 days' } }))).toEqual([]);
+  });
+});
+
+describe('physical backups', () => {
+  const withPhysical = (physical: object, more: object = {}) => withDatabase({ physical, ...more });
+
+  test('are off unless asked for, and have safe defaults', () => {
+    expect(parseConfig(minimal).databases[0]?.physical).toBeUndefined();
+    expect(parseConfig(withPhysical({})).databases[0]?.physical).toMatchObject({
+      walChunkInterval: 5,
+      walChunkMiB: 8,
+      heartbeatInterval: 5,
+      synchronous: false,
+      pitrWindow: 7 * 86_400,
+      base: { schedule: { expression: 'cron(0 1 ? * SUN *)' } },
+      receiver: { vcpu: 0.5, memoryGiB: 1 },
+    });
+  });
+
+  test('make an objective of seconds possible, down to what a chunk and its upload take', () => {
+    const withRpo = (rpo: string, physical: object = {}) => problemsOf(withPhysical(physical, { objectives: { rpo } }));
+    expect(withRpo('15 seconds')).toEqual([]);
+    expect(withRpo('14 seconds')).toEqual([
+      'databases[0].objectives.rpo is 14 seconds, but physical.walChunkInterval and an upload may take 15 seconds. ' +
+        "Allowed: at least that, or a shorter interval. Example: '15 seconds'",
+    ]);
+    expect(withRpo('12 seconds', { walChunkInterval: '2 seconds' })).toEqual([]);
+  });
+
+  test.each(['rds', 'aurora'])('are refused for %s, which has its own', (engine) => {
+    expect(problemsOf(withPhysical({}, { engine }))).toEqual([
+      expect.stringMatching(
+        /^databases\[0\]\.physical is given for engine '\w+', which refuses replication .* of its own/,
+      ),
+    ]);
+  });
+
+  test('take memory that Fargate offers, and names that PostgreSQL takes', () => {
+    expect(problemsOf(withPhysical({ receiver: { vcpu: 0.25, memoryGiB: 4 } }))[0]).toMatch(
+      /^databases\[0\]\.physical\.receiver\.memoryGiB is 4/,
+    );
+    expect(problemsOf(withPhysical({ slot: 'Pgdr' }))[0]).toMatch(/physical\.slot is 'Pgdr'\. Allowed: the name of/);
   });
 });
 
@@ -309,14 +351,11 @@ describe('keys', () => {
     );
   });
 
-  test.each(['standby', 'physical', 'endpoint', 'retention'])(
-    '%s of a database is refused until it does something',
-    (key) => {
-      expect(problemsOf(withDatabase({ [key]: {} }))).toEqual([
-        expect.stringMatching(new RegExp(`^databases\\[0\\]\\.${key} is not supported yet: .*\\. Remove it$`)),
-      ]);
-    },
-  );
+  test.each(['standby', 'endpoint', 'retention'])('%s of a database is refused until it does something', (key) => {
+    expect(problemsOf(withDatabase({ [key]: {} }))).toEqual([
+      expect.stringMatching(new RegExp(`^databases\\[0\\]\\.${key} is not supported yet: .*\\. Remove it$`)),
+    ]);
+  });
 
   test('of later capabilities elsewhere are refused too', () => {
     expect(problemsOf({ ...minimal, retention: { daily: '30 days', pitr: '7 days' } })).toHaveLength(2);

@@ -1,0 +1,40 @@
+import { ParameterTier, StringParameter } from 'aws-cdk-lib/aws-ssm';
+import { Construct } from 'constructs';
+import type { DatabaseConfig } from '../config/database-schema.ts';
+import { physicalSettingsParameterName, stateTableName } from '../config/names.ts';
+import type { PhysicalConfig } from '../config/physical-schema.ts';
+import type { PhysicalSettings } from '../core/physical-settings.ts';
+import { taskSettings } from './database-settings.ts';
+
+export interface PhysicalSettingsProps {
+  readonly system: string;
+  readonly database: DatabaseConfig;
+  readonly physical: PhysicalConfig;
+}
+
+/** The parameter from which workflows learn that a database has physical backups, and how they are taken. */
+export class PhysicalSettingsParameter extends Construct {
+  readonly settings: PhysicalSettings;
+
+  constructor(scope: Construct, id: string, { system, database, physical }: PhysicalSettingsProps) {
+    super(scope, id);
+    this.settings = {
+      schemaVersion: 1,
+      secret: physical.secret ?? database.primary.secret,
+      slot: physical.slot ?? `pgdr_${database.name.replaceAll('-', '_')}`,
+      stateTable: stateTableName(system),
+      walChunkSeconds: physical.walChunkInterval,
+      walChunkBytes: physical.walChunkMiB * 2 ** 20,
+      heartbeatSeconds: physical.heartbeatInterval,
+      synchronous: physical.synchronous,
+      pitrWindowSeconds: physical.pitrWindow,
+      tasks: { base: taskSettings(physical.base.task) },
+    };
+    new StringParameter(this, 'Parameter', {
+      parameterName: physicalSettingsParameterName(system, database.name),
+      description: `Physical backups of ${database.name} in ${system}`,
+      stringValue: JSON.stringify(this.settings),
+      tier: ParameterTier.STANDARD,
+    });
+  }
+}

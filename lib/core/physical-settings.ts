@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { PgdrError } from './errors.ts';
+import { taskSettingsSchema } from './settings.ts';
+
+/**
+ * What physical backups and the receipt of WAL know of a database beside its settings (core/settings.ts): the SSM
+ * parameter `/{system}/databases/{database}/physical`, which exists only where the configuration says `physical`.
+ */
+export const physicalSettingsSchema = z.object({
+  schemaVersion: z.literal(1),
+  /** Name of the secret whose role has REPLICATION; shape as in core/settings.ts. */
+  secret: z.string(),
+  /** Name of the physical replication slot. */
+  slot: z.string(),
+  /** DynamoDB table of leases. */
+  stateTable: z.string(),
+  /** WAL is stored when it is this old, or when there is this much of it. */
+  walChunkSeconds: z.number().positive(),
+  walChunkBytes: z.number().int().positive(),
+  heartbeatSeconds: z.number().positive(),
+  /** Whether each flush of the server is answered at once. */
+  synchronous: z.boolean(),
+  pitrWindowSeconds: z.number().int().positive(),
+  /** Size and patience of the task of a base backup. */
+  tasks: z.object({ base: taskSettingsSchema }),
+});
+
+export type PhysicalSettings = z.infer<typeof physicalSettingsSchema>;
+
+/** Throws `SettingsInvalid` with the first field that is wrong. */
+export function parsePhysicalSettings(value: unknown): PhysicalSettings {
+  const result = physicalSettingsSchema.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new PgdrError('SettingsInvalid', `physical settings.${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  return result.data;
+}
