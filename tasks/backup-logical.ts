@@ -1,62 +1,77 @@
-import { extendLock, type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
+import { type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
 import { readSecret } from '../lib/aws/secret.ts';
 import * as keys from '../lib/core/keys.ts';
 import {
   backupBytes,
   backupRawBytes,
+  countTables,
+  type DatabaseRecord,
+  databaseOf,
   type Manifest,
   type ManifestObject,
-  type TableFingerprint,
+  takenAt,
 } from '../lib/core/manifest.ts';
 import type { BackupSummary } from '../lib/core/outcome.ts';
-import { canBeParent, newBytes, reusableObject } from '../lib/core/reuse.ts';
+import { canBeParent, newBytes } from '../lib/core/reuse.ts';
 import { type Connection, connect, parseConnection } from '../lib/postgres/connection.ts';
-import { takeFingerprint } from '../lib/postgres/fingerprint.ts';
-import type { Skipped } from '../lib/postgres/preflight.ts';
-import { exportSnapshot, joinSnapshot, rfc3339, type Snapshot } from '../lib/postgres/snapshot.ts';
-import { type ToolEnvironment, toolEnvironment } from '../lib/postgres/tools.ts';
-import { planStreams } from './dump-plan.ts';
-import { type DumpStream, storeDump } from './dump-stream.ts';
+import { exportSnapshot, rfc3339, type Snapshot } from '../lib/postgres/snapshot.ts';
+import { forDatabase, type ToolEnvironment, toolEnvironment } from '../lib/postgres/tools.ts';
+import { dumpDatabase } from './dump-database.ts';
+import { globalsStream } from './dump-plan.ts';
+import { storeDump } from './dump-stream.ts';
 import type { JobContext } from './job.ts';
 import { log, startProgress } from './log.ts';
 import { findParent } from './parent-backup.ts';
-import { checkSource, describeSource, type Source } from './source.ts';
+import { checkSource, chooseDatabases, describeSource, type Source } from './source.ts';
 
 /**
- * A logical backup: one exported snapshot, shared by pg_dump's streams and the fingerprint of every table; the
- * manifest last. Layout and order: docs/architecture.md.
+ * A logical backup: for each database one exported snapshot, shared by pg_dump's streams and the fingerprint of every
+ * table; the manifest last. Layout and order: docs/architecture.md.
  */
 export async function backupLogical(context: JobContext): Promise<BackupSummary> {
   const { settings } = context;
   const began = Date.now();
   const connection = parseConnection(await readSecret(settings.secret), settings.secret);
   const tools = await toolEnvironment(connection, context.directory);
-  const preflight = await checkSource(connection, tools, settings.logical.allowSkipped);
+  const names = await chooseDatabases(connection, settings.logical.databases);
+  const preflight = await checkSource(connection, names, tools, settings.logical.allowSkipped);
 
   const lockUntil = new Date(began + settings.lock.seconds * 1000);
   const store = openStore(settings.bucket, { mode: settings.lock.mode, until: lockUntil });
   const parent = await chooseParent(context, store, preflight.identity);
-  const snapshot = await exportSnapshot(connection);
+  const databases = await openDatabases(connection, tools, names);
   try {
-    log('snapshot taken', { lsn: snapshot.lsn, takenAt: snapshot.takenAt, parent: parent?.id ?? null });
-    const id = keys.timeOrderedId(new Date(snapshot.takenAt), context.attempt);
+    const [first] = databases as [Database];
+    const id = keys.timeOrderedId(new Date(first.snapshot.takenAt), context.attempt);
     const prefix = keys.backupPrefix(settings, id);
-    const source = await describeSource(connection, snapshot);
+    log('snapshots taken', { backup: id, databases: names, parent: parent?.id ?? null });
+
     const uploadBegan = Date.now();
-    const { objects, warnings, tables } = await storeContent({
-      context,
-      connection,
-      tools,
-      store,
-      snapshot,
-      prefix,
-      source,
-      parent,
-    });
-    await snapshot.check();
+    const objects = [await storeGlobals(context, store, tools, first, prefix)];
+    const records: DatabaseRecord[] = [];
+    const skipped = [...preflight.skipped];
+    const estimate = databases.flatMap(({ source }) => source.tables).reduce((sum, { bytes }) => sum + bytes, 0);
+    const progress = startProgress('dump', estimate);
+    try {
+      for (const [i, { source, ...database }] of databases.entries()) {
+        const content = await dumpDatabase({
+          ...database,
+          context,
+          store,
+          progress,
+          source,
+          prefix: keys.contentPrefix(prefix, i + 1),
+          parent: parent && databaseOf(parent, source.identity.name),
+        });
+        objects.push(...content.objects);
+        skipped.push(...content.warnings);
+        records.push(recordOf(source, database.snapshot, content.tables));
+      }
+    } finally {
+      progress.stop();
+    }
     const uploadSeconds = (Date.now() - uploadBegan) / 1000;
     const stopped = await readStop(connection);
-    const fingerprint = await putOnce(store, keys.fingerprintKey(prefix), json({ snapshot: pick(snapshot), tables }));
 
     const manifest: Manifest = {
       schemaVersion: 1,
@@ -68,42 +83,100 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
       lineage: settings.lineage,
       ...preflight.identity,
       toolVersion: preflight.toolVersion,
-      startLsn: snapshot.lsn,
+      startLsn: first.snapshot.lsn,
       stopLsn: stopped.lsn,
       startedAt: new Date(began).toISOString(),
       stoppedAt: stopped.at,
-      snapshot: pick(snapshot),
-      databases: [source.database],
-      objects: [...objects, { role: 'fingerprint', rawBytes: fingerprint.bytes, ...fingerprint }],
-      tables,
-      sequences: source.sequences,
-      materializedViews: source.materializedViews,
-      inventory: source.inventory,
-      ...source.access,
-      defects: source.defects,
-      skipped: [...preflight.skipped, ...warnings],
+      roles: first.source.access.roles,
+      databases: records,
+      objects,
+      skipped,
       lockUntil: lockUntil.toISOString(),
     };
     // The commit. A task that the execution has given up must not make a backup appear behind its back.
     await context.stillWanted();
-    await putOnce(store, keys.manifestKey(prefix), json(manifest));
+    await putOnce(store, keys.manifestKey(prefix), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
     log('manifest written', { key: keys.manifestKey(prefix) });
     return {
       id,
       manifestKey: keys.manifestKey(prefix),
-      takenAt: snapshot.takenAt,
+      takenAt: takenAt(manifest),
       bytes: backupBytes(manifest),
       rawBytes: backupRawBytes(manifest),
       newBytes: newBytes(manifest, prefix),
-      tables: tables.length,
+      databases: names,
+      tables: countTables(manifest),
       objects: manifest.objects.length,
       taskSeconds: (Date.now() - began) / 1000,
       uploadSeconds,
       skipped: manifest.skipped.length,
     };
   } finally {
-    await snapshot.release();
+    await Promise.all(databases.map(({ snapshot }) => snapshot.release()));
   }
+}
+
+interface Database {
+  readonly connection: Connection;
+  readonly tools: ToolEnvironment;
+  readonly snapshot: Snapshot;
+  readonly source: Source;
+}
+
+/**
+ * A snapshot of each database, one right after the other: a server has no snapshot across databases, and the manifest
+ * says when each was taken. All are described before any dump begins, since sequences are outside of snapshots.
+ */
+async function openDatabases(
+  server: Connection,
+  tools: ToolEnvironment,
+  names: readonly string[],
+): Promise<Database[]> {
+  const snapshots: Snapshot[] = [];
+  try {
+    const connections = names.map((dbname) => ({ ...server, dbname }));
+    for (const connection of connections) snapshots.push(await exportSnapshot(connection));
+    const databases: Database[] = [];
+    for (const [i, connection] of connections.entries()) {
+      const snapshot = snapshots[i] as Snapshot;
+      const source = await describeSource(connection, snapshot);
+      databases.push({ connection, tools: forDatabase(tools, connection.dbname), snapshot, source });
+    }
+    return databases;
+  } catch (error) {
+    await Promise.all(snapshots.map((snapshot) => snapshot.release()));
+    throw error;
+  }
+}
+
+/** Roles are the server's, and kept once. */
+async function storeGlobals(
+  { settings, signal }: JobContext,
+  store: ObjectStore,
+  tools: ToolEnvironment,
+  { connection }: Database,
+  prefix: string,
+): Promise<ManifestObject> {
+  const { zstdLevel } = settings.logical;
+  const nothing = () => {};
+  const stream = globalsStream(connection.dbname, prefix);
+  return storeDump(stream, store, tools, { zstdLevel, signal, onRawBytes: nothing, onWarning: nothing });
+}
+
+function recordOf(source: Source, { lsn, takenAt }: Snapshot, tables: DatabaseRecord['tables']): DatabaseRecord {
+  const { grants, owners, settings } = source.access;
+  return {
+    ...source.identity,
+    snapshot: { lsn, takenAt },
+    tables,
+    sequences: source.sequences,
+    materializedViews: source.materializedViews,
+    inventory: source.inventory,
+    grants,
+    owners,
+    settings,
+    defects: source.defects,
+  };
 }
 
 /** The backup whose objects may be referred to, where the settings want that and it is of the same server. */
@@ -117,117 +190,6 @@ async function chooseParent(
   return parent && canBeParent(parent, identity) ? parent : undefined;
 }
 
-interface Content {
-  readonly objects: ManifestObject[];
-  readonly warnings: Skipped[];
-  readonly tables: TableFingerprint[];
-}
-
-interface Work {
-  readonly context: JobContext;
-  readonly connection: Connection;
-  readonly tools: ToolEnvironment;
-  readonly store: ObjectStore;
-  readonly snapshot: Snapshot;
-  readonly prefix: string;
-  readonly source: Source;
-  readonly parent: Manifest | undefined;
-}
-
-/** Dumps and fingerprints side by side; whichever fails first stops the other, since one without the other is nothing. */
-async function storeContent(work: Work): Promise<Content> {
-  const stop = new AbortController();
-  const signal = AbortSignal.any([work.context.signal, stop.signal]);
-  const together = <T>(part: Promise<T>) =>
-    part.catch((error) => {
-      stop.abort(error);
-      throw error;
-    });
-  const fingerprints = new Map<string, PromiseWithResolvers<TableFingerprint>>();
-  const fingerprintOf = (relation: string) => {
-    const known = fingerprints.get(relation) ?? Promise.withResolvers<TableFingerprint>();
-    fingerprints.set(relation, known);
-    return known;
-  };
-  const stopped = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-  stopped.catch(() => {});
-  const [dumps, tables] = await Promise.all([
-    together(storeDumps(work, signal, (relation) => Promise.race([fingerprintOf(relation).promise, stopped]))),
-    together(fingerprintSource(work, signal, (table) => fingerprintOf(table.relation).resolve(table))),
-  ]);
-  return { ...dumps, tables };
-}
-
-/**
- * Dumps the schema, the data and the globals, `concurrency` streams at a time, the largest first. With a parent, a
- * table waits for its fingerprint, which may spare its dump; what cannot be spared goes ahead meanwhile.
- */
-async function storeDumps(
-  { context, tools, store, snapshot, prefix, source, parent }: Work,
-  signal: AbortSignal,
-  fingerprintOf: (relation: string) => Promise<TableFingerprint>,
-): Promise<Omit<Content, 'tables'>> {
-  const { logical } = context.settings;
-  const plan = planStreams({ tables: source.tables, database: source.database.name }, logical, snapshot.id, prefix);
-  const waiting = parent ? [...plan.shared, ...plan.own] : [...plan.own, ...plan.shared];
-  const progress = startProgress(
-    'dump',
-    source.tables.reduce((sum, table) => sum + table.bytes, 0),
-  );
-  const objects: ManifestObject[] = [];
-  const warnings: Skipped[] = [];
-  const onWarning = (what: string) => (text: string) => warnings.push({ what, why: text.trim().slice(0, 1000) });
-
-  const reuse = async ({ relation }: DumpStream): Promise<ManifestObject | undefined> => {
-    if (!parent || relation === undefined) return undefined;
-    const options = { now: new Date(snapshot.takenAt), maxAgeSeconds: logical.reuseSeconds };
-    const object = reusableObject(parent, await fingerprintOf(relation), options);
-    // The object now belongs to this backup too, and must live as long.
-    if (object) await extendLock(store, object.key, object.versionId);
-    return object;
-  };
-  const worker = async () => {
-    for (let stream = waiting.shift(); stream; stream = waiting.shift()) {
-      const reused = await reuse(stream);
-      const object =
-        reused ??
-        (await storeDump(stream, store, tools, {
-          zstdLevel: logical.zstdLevel,
-          signal,
-          onRawBytes: progress.add,
-          onWarning: onWarning(stream.program),
-        }));
-      objects.push(object);
-      log(reused ? 'object of an earlier backup' : 'object stored', { key: object.key, bytes: object.bytes });
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: logical.concurrency }, worker));
-  } finally {
-    progress.stop();
-  }
-  return { objects: objects.sort((a, b) => (a.key < b.key ? -1 : 1)), warnings };
-}
-
-/** Two connections hash two tables at a time: enough to hide the wait, little enough to leave the server its cores. */
-async function fingerprintSource(
-  { connection, snapshot }: Work,
-  signal: AbortSignal,
-  onTable: (table: TableFingerprint) => void,
-): Promise<TableFingerprint[]> {
-  const clients = await Promise.all([0, 1].map(() => joinSnapshot(connection, snapshot.id)));
-  const end = () => Promise.all(clients.map((client) => client.end().catch(() => {})));
-  signal.addEventListener('abort', end);
-  try {
-    return await takeFingerprint(clients, onTable);
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener('abort', end);
-    await end();
-  }
-}
-
 async function readStop(connection: Connection): Promise<{ lsn: string; at: string }> {
   const client = await connect(connection, 'pgdr stop');
   try {
@@ -239,6 +201,3 @@ async function readStop(connection: Connection): Promise<{ lsn: string; at: stri
     await client.end().catch(() => {});
   }
 }
-
-const pick = ({ lsn, takenAt }: Snapshot) => ({ lsn, takenAt });
-const json = (value: unknown): Buffer => Buffer.from(`${JSON.stringify(value, null, 2)}\n`);

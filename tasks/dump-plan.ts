@@ -1,5 +1,6 @@
 import * as keys from '../lib/core/keys.ts';
 import type { Table } from '../lib/postgres/catalog.ts';
+import { databaseArgument } from '../lib/postgres/tools.ts';
 import type { DumpStream } from './dump-stream.ts';
 
 /** Which programs dump what into which objects. */
@@ -17,7 +18,7 @@ const leastOwnBytes = 1024 * 1024;
  * once more. The schema is an archive of its own, so that a restore can make tables before it has read any data.
  */
 export function planStreams(
-  source: { readonly tables: readonly Table[]; readonly database: string },
+  tables: readonly Table[],
   options: DumpOptions,
   snapshotId: string,
   prefix: string,
@@ -28,8 +29,8 @@ export function planStreams(
     `--snapshot=${snapshotId}`,
     `--lock-wait-timeout=${options.lockTimeoutSeconds}s`,
   ];
-  const ownTables = source.tables.slice(0, options.ownStreams).filter((table) => table.bytes >= leastOwnBytes);
-  const restBytes = source.tables.slice(ownTables.length).reduce((sum, table) => sum + table.bytes, 0);
+  const ownTables = tables.slice(0, options.ownStreams).filter((table) => table.bytes >= leastOwnBytes);
+  const restBytes = tables.slice(ownTables.length).reduce((sum, table) => sum + table.bytes, 0);
   const own = ownTables.map(
     (table, i): DumpStream => ({
       role: 'table',
@@ -55,17 +56,19 @@ export function planStreams(
       args: [...common, '--schema-only'],
       partBytes: keys.partBytesFor(0),
     },
-    {
-      role: 'globals',
-      key: keys.globalsKey(prefix),
-      program: 'pg_dumpall',
-      // Password hashes need a superuser and would be secrets in a backup; see docs/architecture.md.
-      args: ['--globals-only', '--no-role-passwords', '--no-tablespaces', `--database=${source.database}`],
-      partBytes: keys.partBytesFor(0),
-    },
   ];
   return { own, shared };
 }
+
+/** The roles of the server; `database` is any that it may connect to. */
+export const globalsStream = (database: string, prefix: string): DumpStream => ({
+  role: 'globals',
+  key: keys.globalsKey(prefix),
+  program: 'pg_dumpall',
+  // Password hashes need a superuser and would be secrets in a backup; see docs/architecture.md.
+  args: ['--globals-only', '--no-role-passwords', '--no-tablespaces', databaseArgument(database)],
+  partBytes: keys.partBytesFor(0),
+});
 
 /** A relation as a pg_dump pattern that matches it alone: unquoted, it would fold case and read `*`, `?` and `.`. */
 export function pattern(relation: string): string {

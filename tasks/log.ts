@@ -10,11 +10,16 @@ export function log(message: string, fields: Readonly<Record<string, unknown>> =
   process.stdout.write(`${JSON.stringify({ time: new Date().toISOString(), message, ...common, ...fields })}\n`);
 }
 
+export interface Progress {
+  add(bytes: number): void;
+  stop(): void;
+}
+
 /**
  * Logs bytes and rate while a long work goes on; call `add` from the stream and `stop` at its end. The command line
  * reads these lines (lib/cli/task-progress.ts).
  */
-export function startProgress(work: string, totalBytes: number) {
+export function startProgress(work: string, totalBytes: number): Progress {
   const started = Date.now();
   let bytes = 0;
   const report = () => {

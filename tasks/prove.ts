@@ -1,4 +1,4 @@
-import type { Manifest } from '../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../lib/core/manifest.ts';
 import {
   type Check,
   compareTables,
@@ -26,7 +26,7 @@ export interface Proof {
  */
 export async function prove(
   connection: Connection,
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   options: { assertions: readonly string[]; diedAt: number; signal: AbortSignal },
 ): Promise<Proof> {
   const { assertions, diedAt, signal } = options;

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
-import type { Manifest } from '../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../lib/core/manifest.ts';
 import { objectOf } from '../lib/core/restore-plan.ts';
 import { withPossibleGrantors } from '../lib/core/role-grants.ts';
 import { splitStatements, unquoteIdentifier, withoutClause, wordsOf } from '../lib/core/sql-statements.ts';
@@ -11,7 +11,11 @@ import { intoFile, readObject } from './restore-stream.ts';
 import { finish, type RestoreOptions, startRestoring, type TargetServer } from './restore-tools.ts';
 
 /** Fetches pg_dumpall's script of roles; gives its path. */
-export async function fetchGlobals(manifest: Manifest, store: ObjectStore, options: RestoreOptions): Promise<string> {
+export async function fetchGlobals(
+  manifest: Pick<DatabaseBackup, 'objects'>,
+  store: ObjectStore,
+  options: RestoreOptions,
+): Promise<string> {
   const path = join(options.directory, 'globals.sql');
   await readObject(store, objectOf(manifest, 'globals'), intoFile(path), options.signal);
   return path;

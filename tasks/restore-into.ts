@@ -2,12 +2,12 @@ import type { Client } from 'pg';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import type { TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest, TableFingerprint } from '../lib/core/manifest.ts';
+import type { DatabaseBackup, TableFingerprint } from '../lib/core/manifest.ts';
 import { dataEntries, type Omission, type RestorePlan } from '../lib/core/restore-plan.ts';
 import { describeEntry, type Selection } from '../lib/core/restore-selection.ts';
 import { parseRelation, quoteIdentifier, relationKey, splitStatements } from '../lib/core/sql-statements.ts';
 import { fingerprintOf, pinned } from '../lib/postgres/fingerprint.ts';
-import { startTool } from '../lib/postgres/tools.ts';
+import { databaseArgument, startTool } from '../lib/postgres/tools.ts';
 import { withClient } from './restore.ts';
 import { findConflicts, findMissing } from './restore-existing.ts';
 import { catchUpStatements, fedColumns, sequenceStatements } from './restore-rest.ts';
@@ -41,7 +41,7 @@ export interface IntoOptions extends Committing {
 export async function restoreInto(
   database: string,
   plan: RestorePlan & { selection: Selection },
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   definitions: Definitions,
   store: ObjectStore,
   server: TargetServer,
@@ -131,17 +131,13 @@ export async function copySchema(
   schema: string,
   database: string,
   plan: RestorePlan,
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   server: TargetServer,
   options: Committing,
 ): Promise<string> {
   const transaction = await beginTransaction(server, database, options.signal);
   try {
-    const args = [
-      '--no-tablespaces',
-      `--schema=${quoteIdentifier(schema)}`,
-      `--dbname=dbname='${from.replace(/['\\]/g, '\\$&')}'`,
-    ];
+    const args = ['--no-tablespaces', `--schema=${quoteIdentifier(schema)}`, databaseArgument(from)];
     const dump = startTool('pg_dump', args, server.tools, 'RestoreFailed', { signal: options.signal });
     dump.process.stdin?.end();
     await transaction.runOutput(dump);
@@ -158,7 +154,7 @@ export async function copySchema(
 /** Fingerprints inside of the transaction: what differs is never committed. */
 async function verify(
   transaction: Transaction,
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   relations: readonly string[],
   schema?: string,
 ): Promise<string> {

@@ -1,7 +1,8 @@
 import { type ObjectStore, openStore } from '../lib/aws/object-store.ts';
 import { readSecret } from '../lib/aws/secret.ts';
+import { databaseToRestore } from '../lib/core/backup-choice.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest } from '../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../lib/core/manifest.ts';
 import type { RestoreSummary } from '../lib/core/outcome.ts';
 import { type Omission, planRestore, type RestorePlan } from '../lib/core/restore-plan.ts';
 import { newDatabaseName, parseRestoreRequest, type RestoreRequest, shorten } from '../lib/core/restore-request.ts';
@@ -10,7 +11,7 @@ import { parseConnection } from '../lib/postgres/connection.ts';
 import { chooseBackup } from './choose-backup.ts';
 import type { JobContext } from './job.ts';
 import { log } from './log.ts';
-import { checkExtensions, fillDatabase, sourceOf, withClient } from './restore.ts';
+import { checkExtensions, fillDatabase, withClient } from './restore.ts';
 import * as databases from './restore-database.ts';
 import { createMissingRoles, fetchGlobals } from './restore-globals.ts';
 import { copySchema, restoreInto } from './restore-into.ts';
@@ -30,19 +31,21 @@ export async function restoreJob(context: JobContext): Promise<RestoreSummary> {
   const secret = secretOf(context, request);
   const connection = parseConnection(await readSecret(secret), secret);
   const store = openStore(settings.bucket);
-  const { manifest } = await chooseBackup(store, settings, request.backupId);
-  log('backup chosen', { backup: manifest.id, objects: manifest.objects.length });
+  const chosen = await chooseBackup(store, settings, request.backupId);
+  const manifest = databaseToRestore(chosen.manifest, request.fromDatabase);
+  log('backup chosen', { backup: manifest.id, database: manifest.name, objects: manifest.objects.length });
 
   const options = { directory, signal, concurrency: settings.logical.concurrency };
   const target = await openTarget(connection, manifest, directory);
   try {
     const definitions = await fetchDefinitions(manifest, store, options);
     const plan = planRestore(manifest, definitions.toc, request);
-    const name = request.toDatabase ?? request.overwrite ?? newDatabaseName(sourceOf(manifest).name, new Date(began));
+    const name = request.toDatabase ?? request.overwrite ?? newDatabaseName(manifest.name, new Date(began));
     const work: Work = { context, request, manifest, plan, definitions, store, target, name, options };
     const { rows, omitted, replaced } = await restoreTo(work);
     return {
       backupId: manifest.id,
+      fromDatabase: manifest.name,
       takenAt: manifest.snapshot.takenAt,
       host: hostOf(target),
       toDatabase: name,
@@ -69,7 +72,7 @@ const mostOmissions = 50;
 interface Work {
   readonly context: JobContext;
   readonly request: RestoreRequest;
-  readonly manifest: Manifest;
+  readonly manifest: DatabaseBackup;
   readonly plan: RestorePlan;
   readonly definitions: Definitions;
   readonly store: ObjectStore;
@@ -103,7 +106,7 @@ async function restoreTo(work: Work): Promise<Done> {
     throw new PgdrError('RestoreTargetExists', `database ${name} on ${hostOf(target)} holds data`);
   }
   if (!beside || request.toSchema !== null) await requireCreateDatabase(target);
-  await checkExtensions(target, sourceOf(manifest).extensions);
+  await checkExtensions(target, manifest.extensions);
   await context.stillWanted();
   const globals = await fetchGlobals(manifest, store, options);
   await createMissingRoles(globals, target.control).catch((error) => refused('roles could not be made', error));

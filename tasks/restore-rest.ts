@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest } from '../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../lib/core/manifest.ts';
 import { parseRelation, quoteLiteral, relationKey } from '../lib/core/sql-statements.ts';
 
 /** What pg_restore does not do for a part of a database: values of sequences, content of materialized views. */
@@ -15,13 +15,13 @@ const among = (relation: string, keys: ReadonlySet<string> | null): boolean => {
  * Gives sequences the value that the manifest recorded, and moves them on to the last value that a column fed by them
  * holds: sequences are outside of snapshots, and the value was read a moment before the rows were.
  */
-export async function setSequences(client: Client, manifest: Manifest, keys: ReadonlySet<string>): Promise<void> {
+export async function setSequences(client: Client, manifest: DatabaseBackup, keys: ReadonlySet<string>): Promise<void> {
   for (const statement of sequenceStatements(manifest, keys)) await client.query(statement);
   const { rows } = await client.query(fedColumns);
   for (const statement of catchUpStatements(rows, keys)) await client.query(statement);
 }
 
-export const sequenceStatements = (manifest: Manifest, keys: ReadonlySet<string>): string[] =>
+export const sequenceStatements = (manifest: DatabaseBackup, keys: ReadonlySet<string>): string[] =>
   manifest.sequences
     .filter(({ sequence }) => among(sequence, keys))
     .map(
@@ -64,7 +64,7 @@ const catchUp = ({ sequence, table, column, ascending }: FedColumn): string => {
 /** Views may be made of one another: fill those that can be filled until none is left or none moves. */
 export async function fillMaterializedViews(
   client: Client,
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   keys: ReadonlySet<string> | null,
 ): Promise<void> {
   // As pg_restore would: a view must not depend on who restores it.

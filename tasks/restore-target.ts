@@ -15,7 +15,11 @@ export interface Target extends TargetServer {
 }
 
 /** Throws `PostgresMajorMismatch` when this task's tools, or the backup, are not for a server of this major. */
-export async function openTarget(secret: Connection, manifest: Manifest, directory: string): Promise<Target> {
+export async function openTarget(
+  secret: Connection,
+  { serverVersionNum }: Pick<Manifest, 'serverVersionNum'>,
+  directory: string,
+): Promise<Target> {
   const tools = await toolEnvironment(secret, directory);
   const control = await connectBeside(secret);
   try {
@@ -25,7 +29,7 @@ export async function openTarget(secret: Connection, manifest: Manifest, directo
     const { version, num, dbname } = rows[0];
     const own = await toolVersion(tools);
     checkMajors(own.major, own.text, num);
-    checkNotOlder(own.major, manifest.serverVersionNum);
+    checkNotOlder(own.major, serverVersionNum);
     return {
       connection: { ...secret, dbname },
       tools,

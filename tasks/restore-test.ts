@@ -1,9 +1,18 @@
 import { openStore, putOnce } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
-import { versionText } from '../lib/core/manifest.ts';
+import { databasesOf, versionText } from '../lib/core/manifest.ts';
 import type { ProofSummary } from '../lib/core/outcome.ts';
-import { failedChecks, highestLevel, type ProofReport, totalRows } from '../lib/core/proof.ts';
+import {
+  type DatabaseProof,
+  failedChecks,
+  highestLevel,
+  lowestLevel,
+  type ProofReport,
+  tablesOf,
+  totalRows,
+} from '../lib/core/proof.ts';
 import { proofPage } from '../lib/core/proof-page.ts';
+import { assertionsOf } from '../lib/core/settings.ts';
 import { startEphemeralServer } from '../lib/postgres/ephemeral.ts';
 import { checkNotOlder } from '../lib/postgres/preflight.ts';
 import { toolVersion } from '../lib/postgres/tools.ts';
@@ -34,13 +43,17 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
     const restoreSeconds = seconds(began);
 
     const proofBegan = Date.now();
-    const { checks, tables, rpo } = await prove(
-      { ...server.connection, dbname: manifest.databases[0]?.name ?? 'postgres' },
-      manifest,
-      { assertions: settings.restoreTest.assertions, diedAt: began, signal },
-    );
-    const [broken] = failedChecks(checks);
-    const level = highestLevel(checks);
+    const databases: DatabaseProof[] = [];
+    for (const database of databasesOf(manifest)) {
+      const connection = { ...server.connection, dbname: database.name };
+      const assertions = assertionsOf(settings, database.name);
+      const { checks, tables, rpo } = await prove(connection, database, { assertions, diedAt: began, signal });
+      const { name } = database;
+      databases.push({ name, level: highestLevel(checks), checks, tables, rpoSeconds: rpo.seconds, rpoFrom: rpo.from });
+    }
+    const [broken] = databases.flatMap(({ name, checks }) => failedChecks(checks).map((check) => ({ name, check })));
+    const level = lowestLevel(databases.map((database) => database.level));
+    const tables = tablesOf({ databases });
     const report: ProofReport = {
       schemaVersion: 1,
       id: keys.timeOrderedId(new Date(began), attempt),
@@ -51,13 +64,11 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       serverVersion: server.version,
       level,
       holds: broken === undefined,
-      checks,
-      tables,
+      databases,
       startedAt: new Date(began).toISOString(),
       restoreSeconds,
       proofSeconds: seconds(proofBegan),
-      rpoSeconds: rpo.seconds,
-      rpoFrom: rpo.from,
+      rpoSeconds: Math.max(...databases.map((database) => database.rpoSeconds)),
       rtoSeconds: seconds(began),
     };
     const reportKey = keys.proofKey(settings, report.id, 'json');
@@ -68,6 +79,7 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       reportKey,
       backupId: manifest.id,
       level,
+      databases: databases.map(({ name }) => name),
       tables: tables.length,
       rows: totalRows(tables),
       restoreSeconds,
@@ -76,7 +88,9 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       rtoSeconds: report.rtoSeconds,
     };
     if (broken) {
-      throw new JobFailure(broken.error ?? 'Unexpected', `${broken.name}: ${broken.detail}`, { proof: summary });
+      const { name, check } = broken;
+      const where = databases.length > 1 ? `${name}: ` : '';
+      throw new JobFailure(check.error ?? 'Unexpected', `${where}${check.name}: ${check.detail}`, { proof: summary });
     }
     return summary;
   } finally {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import { parseToc, type TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest, ManifestObject } from '../lib/core/manifest.ts';
+import type { DatabaseBackup, ManifestObject } from '../lib/core/manifest.ts';
 import { objectOf } from '../lib/core/restore-plan.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
 import { type RunningTool, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
@@ -56,9 +56,6 @@ export async function restoreFile(
   await finish(step, tool);
 }
 
-/** A database name as `--dbname`, such that libpq cannot take it for a connection string. */
-export const intoDatabase = (name: string): string => `--dbname=dbname='${name.replace(/['\\]/g, '\\$&')}'`;
-
 /** The definitions of a backup as a file, with what is in it. */
 export interface Definitions {
   readonly path: string;
@@ -66,7 +63,7 @@ export interface Definitions {
 }
 
 export async function fetchDefinitions(
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   store: ObjectStore,
   { directory, signal }: RestoreOptions,
 ): Promise<Definitions> {

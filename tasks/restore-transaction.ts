@@ -3,8 +3,8 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { PgdrError } from '../lib/core/errors.ts';
 import { withoutTimeouts } from '../lib/postgres/connection.ts';
-import { type RunningTool, startTool } from '../lib/postgres/tools.ts';
-import { intoDatabase, type TargetServer } from './restore-tools.ts';
+import { databaseArgument, type RunningTool, startTool } from '../lib/postgres/tools.ts';
+import type { TargetServer } from './restore-tools.ts';
 
 /**
  * One transaction in an existing database, written by psql: scripts of pg_restore and pg_dump go in one after another,
@@ -29,7 +29,7 @@ export async function beginTransaction(
 ): Promise<Transaction> {
   const options = ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--set=ON_ERROR_STOP=1', '--file=-'];
   let stderr = '';
-  const psql = startTool('psql', [...options, intoDatabase(database)], server.tools, 'RestoreFailed', {
+  const psql = startTool('psql', [...options, databaseArgument(database)], server.tools, 'RestoreFailed', {
     signal,
     accept: (text) => {
       stderr = text;

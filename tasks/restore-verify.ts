@@ -1,5 +1,5 @@
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest, TableFingerprint } from '../lib/core/manifest.ts';
+import type { DatabaseBackup, TableFingerprint } from '../lib/core/manifest.ts';
 import { compareTables, totalRows } from '../lib/core/proof.ts';
 import { connect } from '../lib/postgres/connection.ts';
 import { takeFingerprint } from '../lib/postgres/fingerprint.ts';
@@ -9,7 +9,7 @@ import type { TargetServer } from './restore-tools.ts';
 export async function verifyDatabase(
   server: TargetServer,
   database: string,
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   relations: readonly string[],
 ): Promise<string> {
   const open = () => connect({ ...server.connection, dbname: database }, 'pgdr verify');
@@ -23,7 +23,7 @@ export async function verifyDatabase(
 
 /** Compares row counts and content with the manifest; gives the number of rows, or throws `ContentDiffers`. */
 export function verifyTables(
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   relations: readonly string[],
   restored: readonly TableFingerprint[],
 ): string {

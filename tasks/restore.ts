@@ -2,10 +2,11 @@ import type { Client } from 'pg';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import type { TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { Manifest } from '../lib/core/manifest.ts';
+import { type DatabaseBackup, databasesOf, type Manifest } from '../lib/core/manifest.ts';
 import { dataEntries, objectOf, planRestore, type RestorePlan } from '../lib/core/restore-plan.ts';
 import type { Selection } from '../lib/core/restore-selection.ts';
 import { connect } from '../lib/postgres/connection.ts';
+import { databaseArgument } from '../lib/postgres/tools.ts';
 import { startProgress } from './log.ts';
 import { createDatabase, describeDatabase } from './restore-database.ts';
 import { fetchGlobals, restoreAllRoles } from './restore-globals.ts';
@@ -14,7 +15,6 @@ import { checkObject } from './restore-stream.ts';
 import {
   type Definitions,
   fetchDefinitions,
-  intoDatabase,
   type RestoreOptions,
   restoreFile,
   restoreObject,
@@ -24,44 +24,49 @@ import {
 
 const everything = { tables: [], schemas: [], schemaOnly: false };
 
-/**
- * Restores a whole backup into an empty server of our own: globals → definitions → data in parallel → indexes and
- * constraints → materialized views → ANALYZE. Every object is read to its end and held against the manifest on the way.
- */
+/** Restores a whole backup into an empty server of our own: roles, then one database after another. */
 export async function restore(
   manifest: Manifest,
   store: ObjectStore,
   server: TargetServer,
   options: RestoreOptions,
 ): Promise<void> {
-  const source = sourceOf(manifest);
-  await checkExtensions(server, source.extensions);
+  const databases = databasesOf(manifest);
+  await checkExtensions(
+    server,
+    databases.flatMap(({ extensions }) => extensions),
+  );
   await restoreAllRoles(await fetchGlobals(manifest, store, options), server, options.signal);
-  const definitions = await fetchDefinitions(manifest, store, options);
-  const plan = planRestore(manifest, definitions.toc, everything);
-  if (source.name !== server.connection.dbname) {
-    await withClient(server, server.connection.dbname, (client) =>
-      createDatabase(client, definitions.toc, source.name),
-    );
-  }
-  await fillDatabase(source.name, plan, manifest, definitions, store, server, options);
-  await withClient(server, source.name, (client) => describeDatabase(client, definitions.toc, source.name));
-  // The fingerprint is no archive, but L0 is about every object.
-  await checkObject(store, objectOf(manifest, 'fingerprint'), options.signal);
+  for (const database of databases) await restoreDatabase(database, store, server, options);
 }
 
-/** The database that was backed up. */
-export function sourceOf(manifest: Manifest): Manifest['databases'][number] {
-  const [database] = manifest.databases;
-  if (!database) throw new PgdrError('ManifestInvalid', 'the manifest names no database');
-  return database;
+/**
+ * Definitions → data in parallel → indexes and constraints → materialized views → ANALYZE. Every object is read to its
+ * end and held against the manifest on the way.
+ */
+async function restoreDatabase(
+  database: DatabaseBackup,
+  store: ObjectStore,
+  server: TargetServer,
+  options: RestoreOptions,
+): Promise<void> {
+  const { name } = database;
+  const definitions = await fetchDefinitions(database, store, options);
+  const plan = planRestore(database, definitions.toc, everything);
+  if (name !== server.connection.dbname) {
+    await withClient(server, server.connection.dbname, (client) => createDatabase(client, definitions.toc, name));
+  }
+  await fillDatabase(name, plan, database, definitions, store, server, options);
+  await withClient(server, name, (client) => describeDatabase(client, definitions.toc, name));
+  // The fingerprint is no archive, but L0 is about every object.
+  await checkObject(store, objectOf(database, 'fingerprint'), options.signal);
 }
 
 /** Restores what a plan says into a database that holds nothing of it yet. */
 export async function fillDatabase(
   database: string,
   plan: RestorePlan,
-  manifest: Manifest,
+  manifest: DatabaseBackup,
   definitions: Definitions,
   store: ObjectStore,
   server: TargetServer,
@@ -70,7 +75,7 @@ export async function fillDatabase(
   // The first failure ends what else is running: nobody waits for the rest of a restore that has failed.
   const stop = new AbortController();
   const inner = { ...options, signal: AbortSignal.any([options.signal, stop.signal]) };
-  const into = intoDatabase(database);
+  const into = databaseArgument(database);
   const { selection } = plan;
   const list = selection
     ? [await useList(options.directory, 'definitions', entriesOf(selection, definitions.toc))]

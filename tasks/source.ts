@@ -1,5 +1,7 @@
 import type { Client } from 'pg';
-import type { Manifest } from '../lib/core/manifest.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import type { DatabaseRecord } from '../lib/core/manifest.ts';
+import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { type Access, takeAccess } from '../lib/postgres/access.ts';
 import * as catalog from '../lib/postgres/catalog.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
@@ -19,32 +21,56 @@ export interface Preflight {
 }
 
 export interface Source {
-  readonly database: Manifest['databases'][number];
+  readonly identity: catalog.DatabaseIdentity;
   readonly tables: catalog.Table[];
-  readonly sequences: Manifest['sequences'];
-  readonly inventory: Manifest['inventory'];
-  readonly materializedViews: Manifest['materializedViews'];
+  readonly sequences: DatabaseRecord['sequences'];
+  readonly inventory: DatabaseRecord['inventory'];
+  readonly materializedViews: DatabaseRecord['materializedViews'];
   readonly access: Access;
-  readonly defects: Manifest['defects'];
+  readonly defects: DatabaseRecord['defects'];
+}
+
+/** The databases to back up: those of the settings, or the one of the secret. Throws `DatabaseMissing`. */
+export async function chooseDatabases(
+  connection: Connection,
+  wanted: DatabaseSettings['logical']['databases'],
+): Promise<string[]> {
+  if (wanted === null) return [connection.dbname];
+  const client = await connect(connection, 'pgdr preflight');
+  try {
+    const present = await catalog.listDatabases(client);
+    if (wanted === 'all') return present;
+    const missing = wanted.filter((name) => !present.includes(name));
+    if (missing.length === 0) return [...wanted];
+    throw new PgdrError('DatabaseMissing', `${connection.host} has no database ${missing.join(', ')}`);
+  } finally {
+    await client.end().catch(() => {});
+  }
 }
 
 /** Everything that can be known to fail, or to be left out, before the first byte. */
 export async function checkSource(
-  connection: Connection,
+  server: Connection,
+  databases: readonly string[],
   tools: ToolEnvironment,
   allowSkipped: readonly string[],
 ): Promise<Preflight> {
-  const client = await connect(connection, 'pgdr preflight');
-  try {
-    const identity = await catalog.identifyServer(client);
-    const version = await toolVersion(tools);
-    checkMajors(version.major, version.text, identity.serverVersionNum);
-    const skipped = await checkContent(client, allowSkipped);
-    log('preflight passed', { server: identity.serverVersionNum, skipped: skipped.length });
-    return { identity, toolVersion: version.text, skipped };
-  } finally {
-    await client.end().catch(() => {});
+  const version = await toolVersion(tools);
+  const skipped = new Map<string, Skipped>();
+  let identity: catalog.ServerIdentity | undefined;
+  for (const dbname of databases) {
+    const client = await connect({ ...server, dbname }, 'pgdr preflight');
+    try {
+      identity = await catalog.identifyServer(client);
+      checkMajors(version.major, version.text, identity.serverVersionNum);
+      for (const each of await checkContent(client, dbname, allowSkipped)) skipped.set(JSON.stringify(each), each);
+    } finally {
+      await client.end().catch(() => {});
+    }
   }
+  if (!identity) throw new PgdrError('DatabaseMissing', `${server.host} has no database to back up`);
+  log('preflight passed', { server: identity.serverVersionNum, databases, skipped: skipped.size });
+  return { identity, toolVersion: version.text, skipped: [...skipped.values()] };
 }
 
 /**
@@ -55,7 +81,7 @@ export async function describeSource(connection: Connection, snapshot: Snapshot)
   const client: Client = await joinSnapshot(connection, snapshot.id);
   try {
     return {
-      database: await catalog.describeDatabase(client),
+      identity: await catalog.describeDatabase(client),
       tables: await catalog.listTables(client),
       sequences: await catalog.listSequences(client),
       inventory: await takeInventory(client),

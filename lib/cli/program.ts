@@ -99,6 +99,7 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .addOption(json())
     .addOption(region())
     .option('--backup <id>', 'a backup other than the latest')
+    .option('--database <name>', 'which database of the backup, when it holds several')
     .option('--table <schema.name>', 'only this table, complete (repeatable)', collect, [])
     .option('--schema <name>', 'only this schema (repeatable)', collect, [])
     .option('--schema-only', 'definitions without rows')

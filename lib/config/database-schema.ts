@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatDuration } from './duration.ts';
-import { duration, integer, matching, object, oneOf, schedule, show } from './fields.ts';
+import { duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
 import { physicalSchema, walUploadMargin } from './physical-schema.ts';
 import { task } from './task-schema.ts';
@@ -23,8 +23,24 @@ const lineageName = matching(
   'main',
 );
 
+/** Names of PostgreSQL's own objects: it cuts longer ones short. */
+const isIdentifier = (value: unknown): value is string =>
+  typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= 63 && !value.includes('\0');
+
+/** Databases of the server; the one that the secret names unless others are said. */
+const serverDatabases = field<'all' | string[], 'all' | string[]>(
+  "'all', or a list of databases of the server, each once",
+  "['shop', 'billing']",
+  (value) => {
+    if (value === 'all') return value;
+    if (!Array.isArray(value) || value.length === 0 || new Set(value).size < value.length) return undefined;
+    return value.every(isIdentifier) ? value : undefined;
+  },
+);
+
 const logical = object({
   schedule: schedule('cron(0 2 * * ? *)').prefault('cron(0 2 * * ? *)'),
+  databases: serverDatabases.optional(),
   ownStreams: integer(0, 100, 16).default(16),
   concurrency: integer(1, 16, 3).default(3),
   zstdLevel: integer(1, 19, 1).default(1),
@@ -43,18 +59,26 @@ const logical = object({
 // The settings of a database are one SSM parameter of 4 KB, and travel inside the 8,192 characters of a task's overrides.
 const assertionsBytes = 2000;
 
+type Assertion = string | { database: string; sql: string };
+
+/** Asked of every database of the backup, or of one alone. */
+const assertion = field<Assertion, Assertion>(
+  'one SQL statement that gives one row with one boolean, or { database, sql }',
+  "'SELECT count(*) > 0 FROM orders'",
+  (value) => {
+    const isSql = (sql: unknown): sql is string => typeof sql === 'string' && /\S/.test(sql);
+    if (isSql(value)) return value.trim();
+    const { database, sql, ...rest } = Object(value) as Partial<Record<string, unknown>>;
+    if (!isIdentifier(database) || !isSql(sql) || Object.keys(rest).length > 0) return undefined;
+    return { database, sql: sql.trim() };
+  },
+);
+
 const assertions = z
-  .array(
-    matching(
-      /\S/,
-      'one SQL statement that gives one row with one boolean',
-      'SELECT count(*) > 0 FROM orders',
-    ).transform((sql) => sql.trim()),
-    {
-      error: (issue) =>
-        ` is ${show(issue.input)}. Allowed: a list of SQL statements. Example: ['SELECT count(*) > 0 FROM orders']`,
-    },
-  )
+  .array(assertion, {
+    error: (issue) =>
+      ` is ${show(issue.input)}. Allowed: a list of SQL statements. Example: ['SELECT count(*) > 0 FROM orders']`,
+  })
   .superRefine((statements, context) => {
     const bytes = Buffer.byteLength(JSON.stringify(statements));
     if (bytes <= assertionsBytes) return;

@@ -8,7 +8,7 @@ import { longestInterval } from './schedule.ts';
  */
 
 /** `In` is what the operator writes, `Out` what the program gets; `read` gives undefined or throws for a bad value. */
-function field<In, Out>(allowed: string, example: string, read: (value: unknown) => Out | undefined) {
+export function field<In, Out>(allowed: string, example: string, read: (value: unknown) => Out | undefined) {
   return z.custom<In>().transform((value, context): Out => {
     let reason = '';
     try {

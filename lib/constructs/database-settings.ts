@@ -42,6 +42,7 @@ export class DatabaseSettingsParameter extends Construct {
       restoreRoleArn: roles.restore.roleArn,
       recoverRoleArn: roles.recover.roleArn,
       logical: {
+        databases: logical.databases ?? null,
         ownStreams: logical.ownStreams,
         concurrency: logical.concurrency,
         zstdLevel: logical.zstdLevel,

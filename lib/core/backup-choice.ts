@@ -1,5 +1,6 @@
 import { PgdrError } from './errors.ts';
 import { manifestKey, prefixOfManifest } from './keys.ts';
+import { type DatabaseBackup, databaseOf, type Manifest } from './manifest.ts';
 
 /** Which of the backups below a folder a restore uses. */
 export interface BackupChoice {
@@ -26,4 +27,15 @@ export function chooseAmong(keys: readonly string[], where: string, asked: strin
     'BackupNotFound',
     `${count} below ${where} was ${committed.length === 1 ? 'never ' : ''}verified; name one to use it all the same`,
   );
+}
+
+/** The database of a backup that was asked for, or the only one. Throws `DatabaseNotInBackup` or `RequestInvalid`. */
+export function databaseToRestore(manifest: Manifest, asked: string | null): DatabaseBackup {
+  const names = manifest.databases.map(({ name }) => name);
+  if (asked === null && names.length > 1) {
+    throw new PgdrError('RequestInvalid', `${manifest.id} holds ${names.join(', ')}: name one (fromDatabase)`);
+  }
+  const database = databaseOf(manifest, asked ?? names[0] ?? '');
+  if (database) return database;
+  throw new PgdrError('DatabaseNotInBackup', `${asked} is not in ${manifest.id}, which holds ${names.join(', ')}`);
 }

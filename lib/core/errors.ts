@@ -66,6 +66,12 @@ export const errorCatalogue = {
     earlierBackups,
     'Set `version` of this database in pgdr.config.ts to the major of the server (`restoreTest.version` and the targets of restores: to that or a newer one) and deploy.',
   ),
+  DatabaseMissing: entry(
+    'backup-failed',
+    'The server has no database of a name that is to be backed up.',
+    earlierBackups,
+    'Correct logical.databases in pgdr.config.ts, or the dbname of the secret; or create the database.',
+  ),
   TableNotReadable: entry(
     'backup-failed',
     'The backup role may not read everything that it has to dump.',
@@ -203,6 +209,12 @@ export const errorCatalogue = {
     'What was asked of a restore cannot be done as it was asked.',
     nothingStarted,
     'Correct the request: `pgdr restore --help`, docs/cli.md.',
+  ),
+  DatabaseNotInBackup: entry(
+    'restore',
+    'The backup holds no database of this name.',
+    nothingStarted,
+    'Take one of those that it holds, or another backup: `pgdr list` shows both.',
   ),
   TableNotInBackup: entry(
     'restore',

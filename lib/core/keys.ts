@@ -3,8 +3,9 @@
  * versioning and replication have nothing to disagree about.
  *
  *     {system}/{database}/{lineage}/logical/{backupId}/manifest.json      the commit: without it nothing else counts
- *                                                      schema.dump.zst · main.dump.zst · tables/{n}.dump.zst
- *                                                      globals.sql.zst · fingerprint.json · verification.json
+ *                                                      verification.json · globals.sql.zst
+ *                                                      {n}/schema.dump.zst · {n}/main.dump.zst
+ *                                                      {n}/tables/{n}.dump.zst · {n}/fingerprint.json
  *     {system}/{database}/{lineage}/base/{backupId}/manifest.json …
  *     {system}/{database}/{lineage}/wal/archive.json                      whose WAL this is: see core/wal-archive.ts
  *                                      /{TLI}/{SEGMENT}.zst · {TLI}/parts/{SEGMENT}/{start}-{end}.zst · {TLI}.history
@@ -31,11 +32,14 @@ export const backupPrefix = (of: Lineage, backupId: string): string => `${logica
 
 export const manifestKey = (prefix: string): string => `${prefix}manifest.json`;
 export const verificationKey = (prefix: string): string => `${prefix}verification.json`;
+export const globalsKey = (prefix: string): string => `${prefix}globals.sql.zst`;
+
+/** The folder of the n-th database of a backup, from 1: a name may hold what a key had better not. */
+export const contentPrefix = (prefix: string, n: number): string => `${prefix}${n}/`;
 export const fingerprintKey = (prefix: string): string => `${prefix}fingerprint.json`;
 export const schemaKey = (prefix: string): string => `${prefix}schema.dump.zst`;
 export const mainKey = (prefix: string): string => `${prefix}main.dump.zst`;
 export const tableKey = (prefix: string, n: number): string => `${prefix}tables/${n}.dump.zst`;
-export const globalsKey = (prefix: string): string => `${prefix}globals.sql.zst`;
 
 /** Physical base backups, each a folder of its own with a manifest, as logical ones have. */
 export const basePrefix = (of: Lineage): string => `${lineagePrefix(of)}base/`;

@@ -17,6 +17,8 @@ export const partSchema = z.object({ bytes: z.number().int().positive(), sha256 
 export const objectSchema = z.object({
   key: z.string(),
   role: z.enum(['schema', 'main', 'table', 'globals', 'fingerprint']),
+  /** The database that it is of; absent for the globals. */
+  database: z.string().optional(),
   /** For `table`: the relation whose data this object holds, as `schema.name` quoted by PostgreSQL. */
   relation: z.string().optional(),
   /** Stored size, and the size before compression. */
@@ -68,6 +70,29 @@ export const defectsSchema = z.object({
   sequencesBehind: z.array(z.string()),
 });
 
+/** One database of the server, as its own snapshot saw it: snapshots cannot be shared across databases. */
+export const databaseSchema = z.object({
+  name: z.string(),
+  encoding: z.string(),
+  collation: z.string(),
+  ctype: z.string(),
+  collationVersion: z.string().nullable(),
+  extensions: z.array(z.object({ name: z.string(), version: z.string() })),
+  snapshot: z.object({ lsn, takenAt: timestamp }),
+  tables: z.array(tableFingerprintSchema),
+  sequences: z.array(sequenceSchema),
+  /** Not in any fingerprint: a restore computes them anew. One that was never filled stays so. */
+  materializedViews: z.array(z.object({ relation: z.string(), populated: z.boolean() })),
+  /** What the source had beside tables, by kind, so that a restore can be compared: `index` → 31. */
+  inventory: z.record(z.string(), z.number().int()),
+  grants: z.array(grantSchema),
+  /** How many objects each role owns. */
+  owners: z.record(z.string(), z.number().int()),
+  /** Those that hold in this database: its own and those of roles. */
+  settings: z.array(configuredSettingSchema),
+  defects: defectsSchema,
+});
+
 export const manifestSchema = z.object({
   schemaVersion: z.literal(1),
   kind: z.literal('logical'),
@@ -84,31 +109,13 @@ export const manifestSchema = z.object({
   stopLsn: lsn,
   startedAt: timestamp,
   stoppedAt: timestamp,
-  snapshot: z.object({ lsn, takenAt: timestamp }),
-  databases: z.array(
-    z.object({
-      name: z.string(),
-      encoding: z.string(),
-      collation: z.string(),
-      ctype: z.string(),
-      collationVersion: z.string().nullable(),
-      extensions: z.array(z.object({ name: z.string(), version: z.string() })),
-    }),
-  ),
-  objects: z.array(objectSchema).min(1),
-  tables: z.array(tableFingerprintSchema),
-  sequences: z.array(sequenceSchema),
-  /** Not in any fingerprint: a restore computes them anew. One that was never filled stays so. */
-  materializedViews: z.array(z.object({ relation: z.string(), populated: z.boolean() })),
-  /** What the source had beside tables, by kind, so that a restore can be compared: `index` → 31. */
-  inventory: z.record(z.string(), z.number().int()),
+  /** Of the whole server, kept once as `globals`. */
   roles: z.array(roleSchema),
-  grants: z.array(grantSchema),
-  /** How many objects each role owns. */
-  owners: z.record(z.string(), z.number().int()),
-  settings: z.array(configuredSettingSchema),
-  defects: defectsSchema,
-  skipped: z.array(z.object({ what: z.string(), why: z.string() })),
+  databases: z.array(databaseSchema).min(1),
+  /** Every object that a restore needs, those of earlier backups among them. */
+  objects: z.array(objectSchema).min(1),
+  /** `database` is absent for what concerns the server. */
+  skipped: z.array(z.object({ database: z.string().optional(), what: z.string(), why: z.string() })),
   lockUntil: timestamp.nullable(),
 });
 
@@ -120,7 +127,14 @@ export type Role = z.infer<typeof roleSchema>;
 export type Grant = z.infer<typeof grantSchema>;
 export type ConfiguredSetting = z.infer<typeof configuredSettingSchema>;
 export type Defects = z.infer<typeof defectsSchema>;
+export type DatabaseRecord = z.infer<typeof databaseSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** One database with what it takes from the whole: all that a restore or a proof of it needs to know. */
+export interface DatabaseBackup extends DatabaseRecord, Pick<Manifest, 'id' | 'serverVersionNum' | 'roles'> {
+  /** Its own, and the globals. */
+  readonly objects: readonly ManifestObject[];
+}
 
 /** Parses a manifest; throws `ManifestInvalid` naming the first field that is not as it should be. */
 export function parseManifest(text: string, key: string): Manifest {
@@ -137,6 +151,27 @@ export function parseManifest(text: string, key: string): Manifest {
   }
   return result.data;
 }
+
+/** One database of a backup; undefined when the backup has none of this name. */
+export function databaseOf(manifest: Manifest, name: string): DatabaseBackup | undefined {
+  const database = manifest.databases.find((d) => d.name === name);
+  if (!database) return undefined;
+  const { id, serverVersionNum, roles } = manifest;
+  const objects = manifest.objects.filter((o) => o.database === undefined || o.database === name);
+  return { id, serverVersionNum, roles, ...database, objects };
+}
+
+/** Every database of a backup, in the order in which they were taken. */
+export const databasesOf = (manifest: Manifest): DatabaseBackup[] =>
+  manifest.databases.flatMap(({ name }) => databaseOf(manifest, name) ?? []);
+
+/** The moment from which on writes may be missing: that of the first snapshot. */
+export const takenAt = ({ databases }: Manifest): string =>
+  databases.map(({ snapshot }) => snapshot.takenAt).reduce((a, b) => (a < b ? a : b));
+
+/** Tables of all databases. */
+export const countTables = ({ databases }: Manifest): number =>
+  databases.reduce((sum, { tables }) => sum + tables.length, 0);
 
 /** `server_version_num` as people write it: 150018 → 15.18. */
 export const versionText = (serverVersionNum: number): string =>

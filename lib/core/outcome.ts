@@ -13,6 +13,8 @@ export interface BackupSummary {
   readonly rawBytes: number;
   /** Of `bytes`, what this backup added to the store; the rest are objects of earlier backups. */
   readonly newBytes: number;
+  /** Databases of the server. */
+  readonly databases: readonly string[];
   readonly tables: number;
   readonly objects: number;
   /** Seconds that the task took, of which the uploads. */
@@ -29,6 +31,7 @@ export interface ProofSummary {
   readonly backupId: string;
   /** The highest level that held with every level below it; null when not even L0 did. */
   readonly level: ProofLevel | null;
+  readonly databases: readonly string[];
   readonly tables: number;
   readonly rows: string;
   readonly restoreSeconds: number;
@@ -41,6 +44,8 @@ export interface ProofSummary {
 
 export interface RestoreSummary {
   readonly backupId: string;
+  /** Which database of the backup. */
+  readonly fromDatabase: string;
   readonly takenAt: string;
   /** `host:port` of the target server. */
   readonly host: string;

@@ -1,5 +1,5 @@
 import type { ProofLevel } from './outcome.ts';
-import { type Check, failedChecks, type ProofReport, proofLevels } from './proof.ts';
+import { type Check, checksOf, type DatabaseProof, failedChecks, type ProofReport, proofLevels } from './proof.ts';
 
 const shows: Readonly<Record<ProofLevel, string>> = {
   L0: 'Every object is stored as it was written',
@@ -14,12 +14,29 @@ const shows: Readonly<Record<ProofLevel, string>> = {
 export function proofPage(report: ProofReport): string {
   const verdict = report.holds
     ? `Proven to ${report.level}`
-    : `Not proven: ${failedChecks(report.checks)[0]?.name ?? 'nothing held'}`;
+    : `Not proven: ${failedChecks(checksOf(report))[0]?.name ?? 'nothing held'}`;
   const row = (cells: readonly string[]) => `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`;
   const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
     `<table><thead><tr>${head.map((cell) => `<th>${cell}</th>`).join('')}</tr></thead><tbody>
 ${rows.map(row).join('\n')}
 </tbody></table>`;
+  const section = ({ name, level, checks, tables, rpoSeconds, rpoFrom }: DatabaseProof) => `
+<h2>${escapeHtml(name)}: ${level ?? 'no level holds'}</h2>
+<p>Measured RPO ${rpoSeconds.toFixed(0)} s by the ${rpoFrom}.</p>
+${table(
+  ['Level', 'Shows', ''],
+  proofLevels.map((each) => [each, shows[each], markOfLevel(checks.filter((c) => c.level === each))]),
+)}
+<h3>Checks</h3>
+${table(
+  ['Level', 'Check', '', 'Detail'],
+  checks.map((c) => [c.level, c.name, mark(c), c.detail]),
+)}
+<h3>Tables</h3>
+${table(
+  ['Table', 'Rows in the snapshot', 'Rows restored', 'Content'],
+  tables.map((t) => [t.relation, t.expectedRows, t.rows ?? 'missing', t.hashesEqual ? 'equal' : 'DIFFERS']),
+)}`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(`${report.database} ${report.backupId}: ${verdict}`)}</title>
@@ -31,24 +48,11 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884;
 h1 { color: ${report.holds ? '#1a7f37' : '#cf222e'} }
 </style></head><body>
 <h1>${escapeHtml(verdict)}</h1>
-<p>Database <b>${escapeHtml(report.database)}</b>, backup <code>${escapeHtml(report.backupId)}</code> of PostgreSQL
+<p><b>${escapeHtml(report.database)}</b>, backup <code>${escapeHtml(report.backupId)}</code> of PostgreSQL
 ${escapeHtml(report.sourceVersion)}, restored into PostgreSQL ${escapeHtml(report.serverVersion)} on ${escapeHtml(report.startedAt)}.
 Restore ${report.restoreSeconds.toFixed(1)} s, proof ${report.proofSeconds.toFixed(1)} s;
-measured RPO ${report.rpoSeconds.toFixed(0)} s by the ${report.rpoFrom}, RTO ${report.rtoSeconds.toFixed(0)} s.</p>
-${table(
-  ['Level', 'Shows', ''],
-  proofLevels.map((level) => [level, shows[level], markOfLevel(report.checks.filter((c) => c.level === level))]),
-)}
-<h2>Checks</h2>
-${table(
-  ['Level', 'Check', '', 'Detail'],
-  report.checks.map((c) => [c.level, c.name, mark(c), c.detail]),
-)}
-<h2>Tables</h2>
-${table(
-  ['Table', 'Rows in the snapshot', 'Rows restored', 'Content'],
-  report.tables.map((t) => [t.relation, t.expectedRows, t.rows ?? 'missing', t.hashesEqual ? 'equal' : 'DIFFERS']),
-)}
+measured RPO ${report.rpoSeconds.toFixed(0)} s, RTO ${report.rtoSeconds.toFixed(0)} s.</p>
+${report.databases.map(section).join('\n')}
 </body></html>
 `;
 }

@@ -1,5 +1,5 @@
 import type { ErrorName } from './errors.ts';
-import type { Defects, Manifest, SequenceState, TableFingerprint } from './manifest.ts';
+import type { DatabaseBackup, Defects, SequenceState, TableFingerprint } from './manifest.ts';
 import type { ProofLevel } from './outcome.ts';
 import * as differences from './proof-differences.ts';
 
@@ -28,32 +28,43 @@ export interface TableProof {
   readonly hashesEqual: boolean;
 }
 
+/** What one database of the backup came to. */
+export interface DatabaseProof {
+  readonly name: string;
+  readonly level: ProofLevel | null;
+  readonly checks: readonly Check[];
+  readonly tables: readonly TableProof[];
+  readonly rpoSeconds: number;
+  /** What the RPO was measured by. */
+  readonly rpoFrom: MeasuredRpo['from'];
+}
+
 /** `proofs/{proofId}.json`. */
 export interface ProofReport {
   readonly schemaVersion: 1;
   readonly id: string;
+  /** As the configuration calls it; `databases` are those of the server. */
   readonly database: string;
   readonly backupId: string;
   readonly manifestKey: string;
   /** PostgreSQL of the source, and of the server that it was restored into: of the same or a newer major. */
   readonly sourceVersion: string;
   readonly serverVersion: string;
+  /** The lowest of the databases. */
   readonly level: ProofLevel | null;
   readonly holds: boolean;
-  readonly checks: readonly Check[];
-  readonly tables: readonly TableProof[];
+  readonly databases: readonly DatabaseProof[];
   readonly startedAt: string;
   readonly restoreSeconds: number;
   readonly proofSeconds: number;
+  /** The worst of the databases. */
   readonly rpoSeconds: number;
-  /** What the RPO was measured by. */
-  readonly rpoFrom: MeasuredRpo['from'];
   readonly rtoSeconds: number;
 }
 
 /** What the restored database holds: for L3 and L4. */
 export interface Restored
-  extends Pick<Manifest, 'serverVersionNum' | 'inventory' | 'roles' | 'grants' | 'owners' | 'settings'> {
+  extends Pick<DatabaseBackup, 'serverVersionNum' | 'inventory' | 'roles' | 'grants' | 'owners' | 'settings'> {
   readonly tables: readonly TableFingerprint[];
   readonly sequences: readonly SequenceState[];
   readonly extensions: readonly { name: string; version: string }[];
@@ -112,7 +123,7 @@ export function compareTables(
 }
 
 /** A restore throws where one of these fails; what comes to be proven has passed them, and the report says so. */
-export function heldOnTheWay({ objects }: Manifest): Check[] {
+export function heldOnTheWay({ objects }: DatabaseBackup): Check[] {
   const archives = objects.filter((o) => o.role !== 'fingerprint').length;
   return [
     check('L0', 'object hashes', [], `${objects.length} objects have the SHA-256 of the manifest`),
@@ -122,11 +133,8 @@ export function heldOnTheWay({ objects }: Manifest): Check[] {
 }
 
 /** Checks of L3 and L4; the levels below were held or the restore would not have come this far. */
-export function judge(manifest: Manifest, restored: Restored, tables: readonly TableProof[]): Check[] {
-  const extensions = differences.ofExtensions(
-    manifest.databases.flatMap((database) => database.extensions),
-    restored.extensions,
-  );
+export function judge(manifest: DatabaseBackup, restored: Restored, tables: readonly TableProof[]): Check[] {
+  const extensions = differences.ofExtensions(manifest.extensions, restored.extensions);
   const kinds = Object.values(manifest.inventory);
   const waived = new Set(manifest.defects.sequencesBehind);
   return [
@@ -250,7 +258,7 @@ export interface MeasuredRpo {
 }
 
 /** What would be lost had the source died at `at` (milliseconds since the epoch). */
-export function measureRpo(manifest: Manifest, heartbeatAt: string | null, at: number): MeasuredRpo {
+export function measureRpo(manifest: DatabaseBackup, heartbeatAt: string | null, at: number): MeasuredRpo {
   return {
     seconds: (at - Date.parse(heartbeatAt ?? manifest.snapshot.takenAt)) / 1000,
     from: heartbeatAt === null ? 'snapshot of the backup' : 'newest heartbeat',
@@ -266,6 +274,18 @@ export function highestLevel(checks: readonly Check[]): ProofLevel | null {
   }
   return highest;
 }
+
+/** The level that all of them reach; null when one reaches none. */
+export function lowestLevel(levels: readonly (ProofLevel | null)[]): ProofLevel | null {
+  const ranks = levels.map((level) => (level === null ? -1 : proofLevels.indexOf(level)));
+  return proofLevels[Math.min(...ranks)] ?? null;
+}
+
+export const tablesOf = ({ databases }: Pick<ProofReport, 'databases'>): TableProof[] =>
+  databases.flatMap(({ tables }) => [...tables]);
+
+export const checksOf = ({ databases }: Pick<ProofReport, 'databases'>): Check[] =>
+  databases.flatMap(({ checks }) => [...checks]);
 
 export const totalRows = (tables: readonly TableProof[]): string =>
   tables.reduce((total, table) => total + BigInt(table.rows ?? 0), 0n).toString();

@@ -1,6 +1,6 @@
 import type { TocEntry } from './archive-toc.ts';
 import { PgdrError } from './errors.ts';
-import type { Manifest, ManifestObject } from './manifest.ts';
+import type { DatabaseBackup, ManifestObject } from './manifest.ts';
 import { type Selection, select } from './restore-selection.ts';
 import { parseRelation, relationKey } from './sql-statements.ts';
 
@@ -31,7 +31,7 @@ export interface Wanted {
 }
 
 /** Throws `TableNotInBackup` or `RequestInvalid`. `toc` is that of the object with the role `schema`. */
-export function planRestore(manifest: Manifest, toc: readonly TocEntry[], wanted: Wanted): RestorePlan {
+export function planRestore(manifest: DatabaseBackup, toc: readonly TocEntry[], wanted: Wanted): RestorePlan {
   const { tables, schemas, schemaOnly } = wanted;
   const whole = tables.length === 0 && schemas.length === 0;
   const withRows = new Set(manifest.tables.flatMap(({ relation }) => keyOf(relation) ?? []));
@@ -58,14 +58,17 @@ export function planRestore(manifest: Manifest, toc: readonly TocEntry[], wanted
 }
 
 /** The one object of a role. Throws `ManifestInvalid` when the manifest lists none. */
-export function objectOf(manifest: Manifest, role: ManifestObject['role']): ManifestObject {
+export function objectOf(manifest: Pick<DatabaseBackup, 'objects'>, role: ManifestObject['role']): ManifestObject {
   const object = manifest.objects.find((o) => o.role === role);
   if (!object) throw new PgdrError('ManifestInvalid', `the manifest lists no ${role} object`);
   return object;
 }
 
 /** The objects with these tables' rows (null: with all data), the largest first. Tables without rows need none. */
-function dataOf(manifest: Manifest, tables: readonly { relation: string; rows: string }[] | null): ManifestObject[] {
+function dataOf(
+  manifest: DatabaseBackup,
+  tables: readonly { relation: string; rows: string }[] | null,
+): ManifestObject[] {
   const own = manifest.objects.filter((o) => o.role === 'table');
   let needed: ManifestObject[];
   if (tables === null) needed = [...own, objectOf(manifest, 'main')];

@@ -12,6 +12,8 @@ const identifier = z
 export const restoreRequestSchema = z.strictObject({
   /** null: the newest. */
   backupId: z.string().nullable().default(null),
+  /** Which database of the backup; null: the only one. */
+  fromDatabase: z.string().nullable().default(null),
   /** `schema.name`; with their indexes, constraints, triggers, policies, comments, grants and sequences. */
   tables: z.array(z.string()).default([]),
   schemas: z.array(z.string()).default([]),

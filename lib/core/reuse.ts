@@ -1,4 +1,4 @@
-import type { Manifest, ManifestObject, TableFingerprint } from './manifest.ts';
+import type { DatabaseBackup, Manifest, ManifestObject, TableFingerprint } from './manifest.ts';
 
 /**
  * Incremental backups: a table whose fingerprint is that of the parent backup need not be stored again; the manifest
@@ -24,7 +24,7 @@ export const canBeParent = (parent: Manifest, of: { systemIdentifier: string; se
  * every backup hangs on one object.
  */
 export function reusableObject(
-  parent: Manifest,
+  parent: Pick<DatabaseBackup, 'tables' | 'objects'>,
   table: TableFingerprint,
   options: { readonly now: Date; readonly maxAgeSeconds: number },
 ): ManifestObject | undefined {

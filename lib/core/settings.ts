@@ -35,6 +35,8 @@ export const settingsSchema = z.object({
   restoreRoleArn: z.string(),
   recoverRoleArn: z.string(),
   logical: z.object({
+    /** Databases of the server; null is the one of the secret. */
+    databases: z.literal('all').or(z.array(z.string()).min(1)).nullable(),
     /** How many of the largest tables get a stream and an object of their own. */
     ownStreams: z.number().int().min(0),
     /** How many streams run at a time. */
@@ -47,8 +49,8 @@ export const settingsSchema = z.object({
     allowSkipped: z.array(z.string()),
   }),
   restoreTest: z.object({
-    /** SQL that must be true of a restored database: one statement each, one boolean. */
-    assertions: z.array(z.string()),
+    /** SQL that must be true of a restored database: one statement each, one boolean. Of every one, or of one alone. */
+    assertions: z.array(z.string().or(z.object({ database: z.string(), sql: z.string() }))),
   }),
   /** Size and patience of the tasks; the state machines read them. */
   tasks: z.object({ backup: taskSettingsSchema, restore: taskSettingsSchema, recover: taskSettingsSchema }),
@@ -60,6 +62,13 @@ export const settingsSchema = z.object({
 });
 
 export type DatabaseSettings = z.infer<typeof settingsSchema>;
+
+/** What must be true of this database of the server. */
+export const assertionsOf = ({ restoreTest }: Pick<DatabaseSettings, 'restoreTest'>, database: string): string[] =>
+  restoreTest.assertions.flatMap((assertion) => {
+    if (typeof assertion === 'string') return [assertion];
+    return assertion.database === database ? [assertion.sql] : [];
+  });
 
 /** Throws `SettingsInvalid` with the first field that is wrong. */
 export function parseSettings(value: unknown): DatabaseSettings {

@@ -1,10 +1,10 @@
 import type { Client } from 'pg';
-import type { ConfiguredSetting, Grant, Manifest, Role } from '../core/manifest.ts';
+import type { ConfiguredSetting, DatabaseBackup, Grant, Role } from '../core/manifest.ts';
 import { notOfExtension, ownSchemas } from './catalog.ts';
 
 /** Who may do what in a database, as a backup records it and a proof compares it. */
 
-export type Access = Pick<Manifest, 'roles' | 'grants' | 'owners' | 'settings'>;
+export type Access = Pick<DatabaseBackup, 'roles' | 'grants' | 'owners' | 'settings'>;
 
 /** Leaves the connection with an empty search path, so that every name in the answer is qualified. */
 export async function takeAccess(client: Client): Promise<Access> {

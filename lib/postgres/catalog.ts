@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import type { Manifest, SequenceState } from '../core/manifest.ts';
+import type { DatabaseRecord, SequenceState } from '../core/manifest.ts';
 
 /** What the system catalogue says of a database: its tables, its sequences and itself. */
 
@@ -44,7 +44,7 @@ export async function listSequences(client: Client): Promise<SequenceState[]> {
   return states;
 }
 
-export async function listMaterializedViews(client: Client): Promise<Manifest['materializedViews']> {
+export async function listMaterializedViews(client: Client): Promise<DatabaseRecord['materializedViews']> {
   const { rows } = await client.query(`
     SELECT format('%I.%I', n.nspname, c.relname) AS relation, c.relispopulated AS populated
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -52,8 +52,21 @@ export async function listMaterializedViews(client: Client): Promise<Manifest['m
   return rows;
 }
 
+/** Databases of the server that take connections and are no templates. */
+export async function listDatabases(client: Client): Promise<string[]> {
+  const { rows } = await client.query(
+    'SELECT datname AS name FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname',
+  );
+  return rows.map((row) => row.name);
+}
+
+export type DatabaseIdentity = Pick<
+  DatabaseRecord,
+  'name' | 'encoding' | 'collation' | 'ctype' | 'collationVersion' | 'extensions'
+>;
+
 /** The database itself: name, locale, extensions with their versions (a dump does not carry these). */
-export async function describeDatabase(client: Client): Promise<Manifest['databases'][number]> {
+export async function describeDatabase(client: Client): Promise<DatabaseIdentity> {
   const { rows } = await client.query(`
     SELECT datname AS name, pg_encoding_to_char(encoding) AS encoding, datcollate AS collation, datctype AS ctype,
            -- Recorded since PostgreSQL 15.

@@ -4,6 +4,8 @@ import { PgdrError } from '../core/errors.ts';
 /** What a dump would lose or stumble over, found before the first byte is written. */
 
 export interface Skipped {
+  /** Absent for what concerns the server. */
+  readonly database?: string;
   readonly what: string;
   readonly why: string;
 }
@@ -16,6 +18,8 @@ interface Check {
   readonly query: string;
   /** Lost by the nature of a logical dump: recorded, and no reason to fail. */
   readonly inherent?: boolean;
+  /** The same in every database. */
+  readonly ofServer?: boolean;
 }
 
 const userSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'`;
@@ -41,6 +45,7 @@ const checks: readonly Check[] = [
     kind: 'setting-for-all',
     why: 'ALTER ROLE ALL SET is in no dump; set it again after a restore',
     inherent: true,
+    ofServer: true,
     query: `SELECT format('ALTER ROLE ALL SET %s', unnest(setconfig)) AS what
       FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = 0`,
   },
@@ -48,6 +53,7 @@ const checks: readonly Check[] = [
     kind: 'role-password',
     why: 'roles are kept without their passwords; set them again, or keep them in a secret store',
     inherent: true,
+    ofServer: true,
     query: `SELECT 'passwords of roles' AS what`,
   },
 ];
@@ -73,20 +79,28 @@ export function checkNotOlder(targetMajor: number, backupVersionNum: number): vo
  * Throws `TableNotReadable` or `BackupIncomplete` with everything that is missing, so that one round of grants mends
  * it; gives what is skipped with the configuration's consent.
  */
-export async function checkContent(client: Client, allowSkipped: readonly string[]): Promise<Skipped[]> {
+export async function checkContent(
+  client: Client,
+  database: string,
+  allowSkipped: readonly string[],
+): Promise<Skipped[]> {
   const unreadable = await findUnreadable(client);
   if (unreadable.length > 0) {
     const { rows } = await client.query('SELECT current_user AS role');
-    throw new PgdrError('TableNotReadable', `role ${rows[0].role} may not read ${enumerate(unreadable)}`);
+    throw new PgdrError(
+      'TableNotReadable',
+      `role ${rows[0].role} may not read in ${database}: ${enumerate(unreadable)}`,
+    );
   }
   const skipped: Skipped[] = [];
   for (const check of checks) {
     const { rows } = await client.query(check.query);
     const found = rows.map((row) => row.what as string);
     if (found.length > 0 && !check.inherent && !allowSkipped.includes(check.kind)) {
-      throw new PgdrError('BackupIncomplete', `${check.kind}: ${check.why}: ${enumerate(found)}`);
+      throw new PgdrError('BackupIncomplete', `${check.kind} in ${database}: ${check.why}: ${enumerate(found)}`);
     }
-    skipped.push(...found.map((what) => ({ what, why: check.why })));
+    const { why } = check;
+    skipped.push(...found.map((what) => (check.ofServer ? { what, why } : { database, what, why })));
   }
   return skipped;
 }

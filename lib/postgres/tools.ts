@@ -43,6 +43,14 @@ export async function toolEnvironment(connection: Connection, directory: string)
   return { env };
 }
 
+/** The same for another database of the server. */
+export const forDatabase = ({ env }: ToolEnvironment, name: string): ToolEnvironment => ({
+  env: { ...env, PGDATABASE: name },
+});
+
+/** A database name as `--dbname`, such that libpq cannot take it for a connection string. */
+export const databaseArgument = (name: string): string => `--dbname=dbname='${name.replace(/['\\]/g, '\\$&')}'`;
+
 export interface RunningTool {
   readonly process: ChildProcess;
   /** Resolves with the collected stderr once the program ended with exit code 0, rejects with `failure` otherwise. */

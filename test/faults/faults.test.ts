@@ -9,6 +9,7 @@ import { openRunDirectory } from '../../lib/cli/rehearse/leftovers.ts';
 import { type Rehearsal, startRehearsal } from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
+import { tablesOf } from '../../lib/core/proof.ts';
 
 /**
  * Everything that can go wrong, done for real, one after another to one rehearsal: each must end by its name, be told
@@ -72,7 +73,11 @@ describe('a restore test that fails', () => {
       // The report says which table differs, and that all the others do not.
       const proof = await latestProof(rehearsal.clients, rehearsal.settings, began);
       expect(proof?.report).toMatchObject({ level: 'L3', holds: false, backupId: backup.outcome?.backup?.id });
-      const unequal = proof?.report.tables.filter((table) => !table.hashesEqual).map(({ relation }) => relation);
+      const unequal =
+        proof &&
+        tablesOf(proof.report)
+          .filter((table) => !table.hashesEqual)
+          .map(({ relation }) => relation);
       expect(unequal).toEqual(['public.customers']);
     },
   );

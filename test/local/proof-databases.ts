@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import type { Client } from 'pg';
 import { type PostgresServer, startPostgres } from '../../lib/cli/rehearse/postgres-server.ts';
 import { searchPostgres } from '../../lib/cli/setup/postgres-binaries.ts';
-import type { Manifest } from '../../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../../lib/core/manifest.ts';
 import type { Connection } from '../../lib/postgres/connection.ts';
 import { takeFingerprint } from '../../lib/postgres/fingerprint.ts';
 import { exportSnapshot } from '../../lib/postgres/snapshot.ts';
 import { describeSource } from '../../tasks/source.ts';
-import { sampleManifest } from '../unit/sample-manifest.ts';
+import { sampleDatabase } from '../unit/sample-manifest.ts';
 
 /** A server with a database, and copies of it that went through pg_dump and pg_restore, each broken in its own way. */
 
@@ -70,7 +70,7 @@ const ofDatabase = (name: string) => `
 
 export interface ProofDatabases {
   /** What a backup of the source recorded. */
-  readonly manifest: Manifest;
+  readonly manifest: DatabaseBackup;
   /** A fresh copy; `sql` is what happens to it. */
   copy(sql?: string): Promise<Copy>;
   stop(): Promise<void>;
@@ -137,10 +137,10 @@ export async function makeProofDatabases(): Promise<ProofDatabases> {
   }
 }
 
-async function describe(connection: Connection): Promise<Manifest> {
+async function describe(connection: Connection): Promise<DatabaseBackup> {
   const snapshot = await exportSnapshot(connection);
   try {
-    const { database, access, defects, sequences, inventory, materializedViews } = await describeSource(
+    const { identity, access, defects, sequences, inventory, materializedViews } = await describeSource(
       connection,
       snapshot,
     );
@@ -150,9 +150,9 @@ async function describe(connection: Connection): Promise<Manifest> {
     const tables = await takeFingerprint([client]);
     const { rows } = await client.query("SELECT current_setting('server_version_num')::int AS v");
     await client.end();
-    return sampleManifest({
+    return sampleDatabase({
       serverVersionNum: rows[0].v,
-      databases: [database],
+      ...identity,
       snapshot: { lsn: snapshot.lsn, takenAt: snapshot.takenAt },
       tables,
       sequences,

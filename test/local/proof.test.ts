@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Manifest } from '../../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../../lib/core/manifest.ts';
 import { failedChecks, highestLevel } from '../../lib/core/proof.ts';
 import { prove } from '../../tasks/prove.ts';
 import { type Copy, makeProofDatabases, type ProofDatabases } from './proof-databases.ts';
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => databases?.stop());
 
 const diedAt = Date.now() + 60_000;
-const proofOf = async ({ connection }: Copy, assertions: readonly string[] = [], of?: Partial<Manifest>) => {
+const proofOf = async ({ connection }: Copy, assertions: readonly string[] = [], of?: Partial<DatabaseBackup>) => {
   const manifest = { ...databases.manifest, ...of };
   const proof = await prove(connection, manifest, { assertions, diedAt, signal: new AbortController().signal });
   const failed = failedChecks(proof.checks);
@@ -152,7 +152,7 @@ describe('L3 fails, naming', () => {
     const role = { name: 'proof_clerk', attributes: ['createdb', 'inherit', 'login'], memberOf: ['pg_monitor'] };
     const { failed } = await proofOf(copy, [], {
       roles: [...databases.manifest.roles.filter((r) => r.name !== role.name), role, { ...role, name: 'proof_gone' }],
-      databases: databases.manifest.databases.map((d) => ({ ...d, extensions: [{ name: 'citext', version: '99.1' }] })),
+      extensions: [{ name: 'citext', version: '99.1' }],
     });
     expect(failed).toEqual([
       expect.stringMatching(/^extensions: citext is 1\.\d+, older than 99\.1$/),

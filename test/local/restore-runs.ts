@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { stateMachineArn } from '../../lib/cli/deployed.ts';
 import { followExecution } from '../../lib/cli/follow.ts';
 import { createOutput } from '../../lib/cli/output.ts';
@@ -16,8 +17,10 @@ import {
 } from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
+import { settingsParameterName } from '../../lib/config/names.ts';
 import type { BackupSummary, RestoreSummary, WorkflowFailure } from '../../lib/core/outcome.ts';
 import type { RestoreRequest } from '../../lib/core/restore-request.ts';
+import type { DatabaseSettings } from '../../lib/core/settings.ts';
 
 /** A deployed pgdr with a database, to restore from by its own workflow. */
 export interface RestoreRuns {
@@ -25,6 +28,8 @@ export interface RestoreRuns {
   /** Runs SQL as the superuser of the server that is backed up; gives the rows of the last statement. */
   sql(databaseName: string, text: string): Promise<any[]>;
   backup(): Promise<BackupSummary>;
+  /** What the workflows know of the database from now on. */
+  setSettings(settings: DatabaseSettings): Promise<void>;
   /** By the role that may create databases, unless the request says otherwise. */
   restore(request: Partial<RestoreRequest>): Promise<RestoreRun>;
   /** What the secret of the restore target holds from now on; without a value, the server that is backed up. */
@@ -70,6 +75,10 @@ export async function startRestoreRuns(
       const { outcome, failure } = await rehearsal.run('backup-logical');
       if (!outcome?.backup) throw new Error(`the backup failed: ${failure?.error}: ${failure?.message}`);
       return outcome.backup;
+    },
+    async setSettings(changed) {
+      const Name = settingsParameterName(changed.system, changed.database);
+      await clients.ssm.send(new PutParameterCommand({ Name, Value: JSON.stringify(changed), Overwrite: true }));
     },
     async restore(request) {
       const before = new Set(cloud.calls());

@@ -114,7 +114,7 @@ describe('a restore of everything', () => {
   it('brings definitions alone when asked', async () => {
     const { summary, read } = await runs.restore({ toDatabase: 'bare', schemaOnly: true });
     expect(summary).toMatchObject({ schemaOnly: true, tables: 0, rows: '0' });
-    expect(read).toEqual(['globals.sql.zst', 'manifest.json', 'schema.dump.zst']);
+    expect(read).toEqual(['1/schema.dump.zst', 'globals.sql.zst', 'manifest.json']);
     expect(await one('bare', 'SELECT count(*)::int FROM accounts')).toBe(0);
     expect(await one('bare', 'SELECT count(*)::int FROM pg_policy')).toBe(1);
   });
@@ -125,9 +125,9 @@ describe('a restore of tables', () => {
     const { summary, read, failure } = await runs.restore({ tables: ['public.journal'], toDatabase: 'some' });
     expect(failure).toBeUndefined();
     expect(summary).toMatchObject({ scope: 'tables', tables: 1, omitted: [] });
-    const data = read.filter((key) => !/^(manifest|globals|schema)/.test(key));
+    const data = read.filter((key) => !/^(manifest|globals|1\/schema)/.test(key));
     expect(data).toHaveLength(1);
-    expect(data[0]).toMatch(/^tables\/\d+\.dump\.zst$/);
+    expect(data[0]).toMatch(/^1\/tables\/\d+\.dump\.zst$/);
     const counts = `SELECT (SELECT count(*)::int FROM journal) AS rows, (SELECT last_value FROM journal_id_seq) AS seq`;
     expect(await runs.sql('some', counts)).toEqual(await runs.sql('orders', counts));
     expect(await one('some', `SELECT to_regclass('orders') IS NULL`)).toBe(true);

@@ -25,6 +25,7 @@ const result: RehearsalResult = {
     backupId: 'b',
     level: 'L2',
     holds: false,
+    databases: ['orders'],
     tables: 1,
     rows: '12',
     restoreSeconds: 1,

@@ -6,15 +6,17 @@ import type { ProofReport } from '../../lib/core/proof.ts';
 const manifest = {
   id: 'b1',
   objects: [{ parts: [{}, {}] }, { parts: [{}] }],
-  tables: [{ relation: 'public.a' }, { relation: 'public.b' }],
+  databases: [{ name: 'orders', tables: [{ relation: 'public.a' }, { relation: 'public.b' }] }],
 } as unknown as Manifest;
 const table = (relation: string) => ({ relation, expectedRows: '3', rows: '3', hashesEqual: true });
+const proofOf = (tables: object[]) => [
+  { name: 'orders', tables, checks: [{ level: 'L4', name: 'content', held: true, detail: '' }] } as never,
+];
 const proof = {
   backupId: 'b1',
   level: 'L4',
   holds: true,
-  checks: [{ level: 'L4', name: 'content', held: true, detail: '' }],
-  tables: [table('public.a'), table('public.b')],
+  databases: proofOf([table('public.a'), table('public.b')]),
 } as unknown as ProofReport;
 const good: Evidence = {
   backup: { status: 'SUCCEEDED', manifest, verification: { parts: 3 } as never },
@@ -45,7 +47,7 @@ describe('the verdict over a rehearsal', () => {
     ['the proof holds to L4', { ...good, restore: { ...good.restore, proof: { ...proof, holds: false } } }],
     [
       'every table is proven equal',
-      { ...good, restore: { ...good.restore, proof: { ...proof, tables: [table('public.a')] } } },
+      { ...good, restore: { ...good.restore, proof: { ...proof, databases: proofOf([table('public.a')]) } } },
     ],
     [
       'every table is proven equal',
@@ -53,7 +55,7 @@ describe('the verdict over a rehearsal', () => {
         ...good,
         restore: {
           ...good.restore,
-          proof: { ...proof, tables: [table('public.a'), { ...table('public.b'), hashesEqual: false }] },
+          proof: { ...proof, databases: proofOf([table('public.a'), { ...table('public.b'), hashesEqual: false }]) },
         },
       },
     ],

@@ -5,7 +5,7 @@ import { backupPrefix, manifestKey, partBytesFor, prefixOfManifest, timeOrderedI
 import { parseManifest } from '../../lib/core/manifest.ts';
 import { parseSettings } from '../../lib/core/settings.ts';
 import { fromStateFailure } from '../../lib/core/state-failure.ts';
-import { sampleManifest } from './sample-manifest.ts';
+import { sampleManifest, sampleRecord } from './sample-manifest.ts';
 
 describe('keys', () => {
   it('sort by time, and lead from a manifest back to its folder', () => {
@@ -37,7 +37,11 @@ describe('manifest', () => {
     ['no objects', JSON.stringify({ ...sampleManifest(), objects: [] }), /objects/],
     [
       'a hash that is none',
-      JSON.stringify({ ...sampleManifest(), tables: [{ relation: 'a', rows: '1', hash1: 'x', hash2: '0' }] }),
+      JSON.stringify(
+        sampleManifest({
+          databases: [sampleRecord({ tables: [{ relation: 'a', rows: '1', hash1: 'x', hash2: '0', columns: '' }] })],
+        }),
+      ),
       /tables\.0\.hash1/,
     ],
   ])('refuses %s, naming the field', (_, text, message) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { pattern, planStreams } from '../../tasks/dump-plan.ts';
+import { globalsStream, pattern, planStreams } from '../../tasks/dump-plan.ts';
 
 const MiB = 1024 * 1024;
 const table = (relation: string, bytes: number) => ({ oid: 1, relation, bytes });
@@ -14,7 +14,7 @@ describe('the plan of a dump', () => {
   ];
 
   it('gives the largest tables a stream of their own, and leaves exactly their data out of main', () => {
-    const { own, shared } = planStreams({ tables, database: 'orders' }, options, 's-1', 'p/');
+    const { own, shared } = planStreams(tables, options, 's-1', 'p/');
     expect(own.map(({ key, relation }) => [key, relation])).toEqual([
       ['p/tables/1.dump.zst', 'public.a'],
       ['p/tables/2.dump.zst', 'public.b'],
@@ -27,17 +27,16 @@ describe('the plan of a dump', () => {
   });
 
   it('keeps small tables together, however many streams there may be', () => {
-    const { own } = planStreams({ tables, database: 'orders' }, { ...options, ownStreams: 100 }, 's-1', 'p/');
+    const { own } = planStreams(tables, { ...options, ownStreams: 100 }, 's-1', 'p/');
     expect(own.map(({ relation }) => relation)).toEqual(['public.a', 'public.b', 'public.c']);
   });
 
   it('reads everything but the globals in the same snapshot, and never waits for a lock without end', () => {
-    const { own, shared } = planStreams({ tables, database: 'orders' }, options, 's-1', 'p/');
-    for (const { program, args } of [...own, ...shared]) {
-      if (program === 'pg_dump')
-        expect(args).toEqual(expect.arrayContaining(['--snapshot=s-1', '--lock-wait-timeout=60s']));
-      else expect(args).toContain('--no-role-passwords');
+    const { own, shared } = planStreams(tables, options, 's-1', 'p/');
+    for (const { args } of [...own, ...shared]) {
+      expect(args).toEqual(expect.arrayContaining(['--snapshot=s-1', '--lock-wait-timeout=60s']));
     }
+    expect(globalsStream('orders', 'p/').args).toContain('--no-role-passwords');
   });
 
   it.each([

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import type { Manifest } from '../../lib/core/manifest.ts';
+import type { DatabaseBackup } from '../../lib/core/manifest.ts';
 import {
   type Check,
   compareTables,
+  type DatabaseProof,
   failedChecks,
   highestLevel,
   judge,
   judgeUse,
+  lowestLevel,
   measureRpo,
   type ProofReport,
   type Restored,
@@ -15,20 +17,9 @@ import {
 } from '../../lib/core/proof.ts';
 import { isLower } from '../../lib/core/proof-differences.ts';
 import { proofPage } from '../../lib/core/proof-page.ts';
-import { sampleManifest } from './sample-manifest.ts';
+import { sampleDatabase } from './sample-manifest.ts';
 
-const manifest = sampleManifest({
-  databases: [
-    {
-      name: 'o',
-      encoding: 'UTF8',
-      collation: 'C',
-      ctype: 'C',
-      collationVersion: null,
-      extensions: [{ name: 'citext', version: '1.6' }],
-    },
-  ],
-});
+const manifest = sampleDatabase({ extensions: [{ name: 'citext', version: '1.6' }] });
 
 const { serverVersionNum, roles, grants, owners, settings, defects } = manifest;
 const good: Restored = {
@@ -46,15 +37,15 @@ const good: Restored = {
   ownedSequences: [{ sequence: 's', column: 'c', reached: true }],
 };
 
-const failing = (restored: Partial<Restored>, of: Manifest = manifest) => {
+const failing = (restored: Partial<Restored>, of: DatabaseBackup = manifest) => {
   const seen = { ...good, ...restored };
   return judge(of, seen, compareTables(of.tables, seen.tables)).filter((check) => !check.held);
 };
 const table = (changes: object) => ({
-  tables: [{ ...(manifest.tables[0] as object), ...changes } as Manifest['tables'][number]],
+  tables: [{ ...(manifest.tables[0] as object), ...changes } as DatabaseBackup['tables'][number]],
 });
 const sequence = (changes: object) => ({
-  sequences: [{ ...(manifest.sequences[0] as object), ...changes } as Manifest['sequences'][number]],
+  sequences: [{ ...(manifest.sequences[0] as object), ...changes } as DatabaseBackup['sequences'][number]],
 });
 
 const defect = (changes: object) => ({ defects: { ...defects, ...changes } });
@@ -111,7 +102,7 @@ describe('the proof', () => {
   });
 
   it('blames no restore for what was amiss in its source', () => {
-    const of = sampleManifest({
+    const of = sampleDatabase({
       ...manifest,
       defects: { constraintsNotValidated: ['k'], indexesInvalid: ['i'], sequencesBehind: ['s'] },
     });
@@ -128,7 +119,7 @@ describe('the proof', () => {
   });
 
   it('knows that a newer major is born without what an older one had to revoke', () => {
-    const of = sampleManifest({
+    const of = sampleDatabase({
       ...manifest,
       serverVersionNum: 140_010,
       grants: [...grants, { object: 'schema public', privileges: ['no CREATE to PUBLIC'] }],
@@ -144,7 +135,7 @@ describe('the proof', () => {
 
   it('lets a sequence be ahead of the snapshot, and one that counts down be below it', () => {
     expect(failing(sequence({ lastValue: '9' }))).toEqual([]);
-    const down = sampleManifest({ ...manifest, ...sequence({ direction: 'down', lastValue: '-5' }) });
+    const down = sampleDatabase({ ...manifest, ...sequence({ direction: 'down', lastValue: '-5' }) });
     expect(failing(sequence({ direction: 'down', lastValue: '-7' }), down)).toEqual([]);
     expect(failing(sequence({ direction: 'down', lastValue: '-4' }), down)).toHaveLength(1);
   });
@@ -163,12 +154,17 @@ describe('the proof', () => {
     expect(highestLevel([check('L1', true)])).toBeNull();
   });
 
+  it('is worth what the least proven database is', () => {
+    expect(lowestLevel(['L5', 'L3', 'L4'])).toBe('L3');
+    expect(lowestLevel(['L5', null])).toBeNull();
+  });
+
   it('has a page that escapes what a database can be called', () => {
     const page = proofPage({
       ...report,
       database: '<script>alert(1)</script>',
       holds: false,
-      checks: [check('L3', false, { name: 'grants', detail: '"quoted" & <b>' })],
+      databases: [proofOf([check('L3', false, { name: 'grants', detail: '"quoted" & <b>' })])],
     });
     expect(page).not.toContain('<script>');
     expect(page).toContain('&quot;quoted&quot; &amp; &lt;b&gt;');
@@ -177,7 +173,7 @@ describe('the proof', () => {
 
   it('has a page with a verdict for each level', () => {
     const held = (['L0', 'L1', 'L2', 'L3', 'L4'] as const).map((level) => check(level, true));
-    const page = proofPage({ ...report, checks: [...held, check('L5', false, { unavailable: true })] });
+    const page = proofPage({ ...report, databases: [proofOf([...held, check('L5', false, { unavailable: true })])] });
     expect(page).toContain('Proven to L4');
     expect(page.match(/<td>L\d<\/td><td>[^<]+<\/td><td>holds<\/td><\/tr>/g)).toHaveLength(5);
     expect(page).toMatch(/<td>L5<\/td><td>[^<]+<\/td><td>not made<\/td><\/tr>/);
@@ -194,15 +190,22 @@ const report: ProofReport = {
   serverVersion: '17',
   level: 'L4',
   holds: true,
-  checks: [],
-  tables: [],
+  databases: [],
   startedAt: '2026-11-21T02:00:00Z',
   restoreSeconds: 1,
   proofSeconds: 1,
   rpoSeconds: 1,
-  rpoFrom: 'newest heartbeat',
   rtoSeconds: 1,
 };
+
+const proofOf = (checks: Check[]): DatabaseProof => ({
+  name: 'orders',
+  level: 'L4',
+  checks,
+  tables: [],
+  rpoSeconds: 1,
+  rpoFrom: 'newest heartbeat',
+});
 
 describe('the use of a restored database', () => {
   const sound: Usable = {

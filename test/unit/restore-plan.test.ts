@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { TocEntry } from '../../lib/core/archive-toc.ts';
 import { dataEntries, planRestore } from '../../lib/core/restore-plan.ts';
 import { newDatabaseName, parseRestoreRequest } from '../../lib/core/restore-request.ts';
-import { sampleManifest, sampleObject } from './sample-manifest.ts';
+import { sampleDatabase, sampleObject } from './sample-manifest.ts';
 
 const sections: Record<string, TocEntry['section']> = {
   COMMENT: 'none',
@@ -83,7 +83,7 @@ const object = (role: 'globals' | 'schema' | 'main' | 'table', rawBytes: number,
   rawBytes,
   relation,
 });
-const manifest = sampleManifest({
+const manifest = sampleDatabase({
   tables: [
     table('public.customers'),
     table('public.orders'),

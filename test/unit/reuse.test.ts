@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { ManifestObject } from '../../lib/core/manifest.ts';
+import { type DatabaseBackup, databaseOf, type ManifestObject } from '../../lib/core/manifest.ts';
 import { canBeParent, newBytes, referencedKeys, reusableObject, storedAt } from '../../lib/core/reuse.ts';
-import { sampleManifest, sampleObject } from './sample-manifest.ts';
+import { sampleDatabase, sampleManifest, sampleObject } from './sample-manifest.ts';
 
 const day = 86_400;
 const key = 'acme/orders/main/logical/20261121T020000Z-4f2a9c/tables/1.dump.zst';
 const object: ManifestObject = { ...sampleObject(key, [5]), role: 'table', relation: 'public.customers' };
-const parent = sampleManifest({ objects: [sampleObject('main', [5]), object] });
+const backup = sampleManifest({ objects: [sampleObject('main', [5]), object] });
+const parent = databaseOf(backup, 'orders') as DatabaseBackup;
 const table = parent.tables[0] as (typeof parent.tables)[number];
 const on = (date: string, maxAgeSeconds = 7 * day) => ({ now: new Date(date), maxAgeSeconds });
 
@@ -26,7 +27,7 @@ describe('reusing an object of the parent backup', () => {
   });
 
   it('does not for a table that lies in main with others', () => {
-    const inMain = sampleManifest();
+    const inMain = sampleDatabase();
     expect(reusableObject(inMain, table, on('2026-11-22T02:00:00Z'))).toBeUndefined();
   });
 
@@ -39,17 +40,17 @@ describe('reusing an object of the parent backup', () => {
   });
 
   it('stands only on a backup of the same server and major', () => {
-    const { systemIdentifier, serverVersionNum } = parent;
-    expect(canBeParent(parent, { systemIdentifier, serverVersionNum: serverVersionNum + 5 })).toBe(true);
-    expect(canBeParent(parent, { systemIdentifier, serverVersionNum: serverVersionNum + 10_000 })).toBe(false);
-    expect(canBeParent(parent, { systemIdentifier: '1', serverVersionNum })).toBe(false);
+    const { systemIdentifier, serverVersionNum } = backup;
+    expect(canBeParent(backup, { systemIdentifier, serverVersionNum: serverVersionNum + 5 })).toBe(true);
+    expect(canBeParent(backup, { systemIdentifier, serverVersionNum: serverVersionNum + 10_000 })).toBe(false);
+    expect(canBeParent(backup, { systemIdentifier: '1', serverVersionNum })).toBe(false);
   });
 
   it('keeps every object that some manifest needs, and counts only what a backup added', () => {
     const child = sampleManifest({
       objects: [sampleObject('acme/orders/main/logical/next/main.dump.zst', [7]), object],
     });
-    expect([...referencedKeys([parent, child])].sort()).toEqual(
+    expect([...referencedKeys([backup, child])].sort()).toEqual(
       ['acme/orders/main/logical/next/main.dump.zst', key, 'main'].sort(),
     );
     expect(newBytes(child, 'acme/orders/main/logical/next/')).toBe(7);

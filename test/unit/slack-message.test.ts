@@ -22,6 +22,7 @@ const outcome: Outcome = {
     reportKey: 'k',
     backupId: 'b',
     level: 'L4',
+    databases: ['orders'],
     tables: 3,
     rows: '12',
     restoreSeconds: 1,

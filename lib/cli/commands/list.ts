@@ -1,5 +1,5 @@
 import { logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
-import { backupBytes, backupRawBytes, parseManifest } from '../../core/manifest.ts';
+import { backupBytes, backupRawBytes, countTables, parseManifest, takenAt } from '../../core/manifest.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
 import { type ProofReport, proofLevels } from '../../core/proof.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
@@ -21,6 +21,8 @@ export interface ListedBackup {
   readonly takenAt: string;
   readonly bytes: number;
   readonly rawBytes: number;
+  /** Databases of the server. */
+  readonly databases: readonly string[];
   readonly tables: number;
   readonly objects: number;
   /** When every part was read back; null when that has not succeeded. */
@@ -65,17 +67,19 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
         : undefined;
       return {
         id,
-        takenAt: manifest.snapshot.takenAt,
+        takenAt: takenAt(manifest),
         bytes: backupBytes(manifest),
         rawBytes: backupRawBytes(manifest),
-        tables: manifest.tables.length,
+        databases: manifest.databases.map(({ name }) => name),
+        tables: countTables(manifest),
         objects: manifest.objects.length,
         verifiedAt: verification === undefined ? null : JSON.parse(verification).verifiedAt,
         ...common,
       };
     } catch (error) {
       const problem = (error as Error).message;
-      return { id, takenAt: '', bytes: 0, rawBytes: 0, tables: 0, objects: 0, verifiedAt: null, ...common, problem };
+      const nothing = { takenAt: '', bytes: 0, rawBytes: 0, databases: [], tables: 0, objects: 0, verifiedAt: null };
+      return { id, ...nothing, ...common, problem };
     }
   });
   return backups.sort((a, b) => (a.id < b.id ? 1 : -1));

@@ -2,10 +2,10 @@ import { Readable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { getStream } from '../../aws/object-store.ts';
 import { parseToc, type TocEntry } from '../../core/archive-toc.ts';
-import { chooseAmong } from '../../core/backup-choice.ts';
+import { chooseAmong, databaseToRestore } from '../../core/backup-choice.ts';
 import { PgdrError } from '../../core/errors.ts';
 import { backupPrefix, logicalPrefix } from '../../core/keys.ts';
-import { type Manifest, parseManifest } from '../../core/manifest.ts';
+import { type DatabaseBackup, parseManifest } from '../../core/manifest.ts';
 import { objectOf, planRestore, type RestorePlan } from '../../core/restore-plan.ts';
 import { newDatabaseName, parseRestoreRequest, type RestoreRequest } from '../../core/restore-request.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
@@ -23,6 +23,8 @@ export interface RestoreOptions {
   readonly wait: boolean;
   readonly dryRun?: boolean;
   readonly backup?: string;
+  /** Which database of the backup. */
+  readonly database?: string;
   readonly table: readonly string[];
   readonly schema: readonly string[];
   readonly schemaOnly?: boolean;
@@ -70,6 +72,7 @@ function requestOf(options: RestoreOptions): RestoreRequest {
   try {
     return parseRestoreRequest({
       backupId: options.backup ?? null,
+      fromDatabase: options.database ?? null,
       tables: options.table,
       schemas: options.schema,
       schemaOnly: options.schemaOnly ?? false,
@@ -84,7 +87,7 @@ function requestOf(options: RestoreOptions): RestoreRequest {
 }
 
 interface Planned {
-  readonly manifest: Manifest;
+  readonly manifest: DatabaseBackup;
   readonly plan: RestorePlan;
   readonly request: RestoreRequest & { readonly toDatabase: string };
   /** Of the workflow, beside the database: only what was asked for, and nothing left to be chosen later. */
@@ -100,11 +103,11 @@ async function plan(clients: Clients, settings: DatabaseSettings, asked: Restore
   const folder = backupId === null ? logicalPrefix(settings) : backupPrefix(settings, backupId);
   const keys = await listKeys(clients, settings.bucket, folder);
   const { manifestKey: key } = chooseAmong(keys, `s3://${settings.bucket}/${folder}`, backupId);
-  const manifest = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
+  const whole = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
+  const manifest = databaseToRestore(whole, asked.fromDatabase);
   const chosen = planRestore(manifest, await readToc(clients, settings.bucket, manifest), asked);
-  const source = manifest.databases[0]?.name ?? settings.database;
-  const toDatabase = asked.toDatabase ?? newDatabaseName(source, new Date());
-  const request = { ...asked, backupId: manifest.id, toDatabase };
+  const toDatabase = asked.toDatabase ?? newDatabaseName(manifest.name, new Date());
+  const request = { ...asked, backupId: manifest.id, fromDatabase: manifest.name, toDatabase };
   const given = Object.entries(request).filter(([, value]) => !isAbsent(value));
   return { manifest, plan: chosen, request, input: Object.fromEntries(given) };
 }
@@ -113,7 +116,7 @@ const isAbsent = (value: unknown): boolean =>
   value === null || value === false || (Array.isArray(value) && value.length === 0);
 
 /** What is in the backup; only the head of the smallest archive is read. */
-async function readToc(clients: Clients, bucket: string, manifest: Manifest): Promise<TocEntry[]> {
+async function readToc(clients: Clients, bucket: string, manifest: DatabaseBackup): Promise<TocEntry[]> {
   const object = objectOf(manifest, 'schema');
   const stored = await getStream({ s3: clients.s3, bucket }, object.key, { versionId: object.versionId });
   let head = Buffer.alloc(0);
@@ -136,7 +139,7 @@ interface Description {
   readonly dryRun: true;
   readonly database: string;
   readonly region: string;
-  readonly backup: { readonly id: string; readonly takenAt: string };
+  readonly backup: { readonly id: string; readonly database: string; readonly takenAt: string };
   readonly target: {
     readonly secret: string;
     readonly database: string;
@@ -165,7 +168,7 @@ function describe(
     dryRun: true,
     database,
     region,
-    backup: { id: manifest.id, takenAt: manifest.snapshot.takenAt },
+    backup: { id: manifest.id, database: manifest.name, takenAt: manifest.snapshot.takenAt },
     target: {
       secret: request.targetSecret ?? settings.secret,
       database: request.toDatabase,
@@ -186,7 +189,7 @@ function describe(
 function render({ backup, target, scope, schemaOnly, tables, objects, bytes, rawBytes, omitted }: Description): string {
   const what = { database: 'the whole database', schemas: 'schemas', tables: 'tables' }[scope];
   const rows = [
-    ['Backup', `${backup.id}, taken ${backup.takenAt}`],
+    ['Backup', `${backup.id}, database ${backup.database}, taken ${backup.takenAt}`],
     ['Restore', `${what}${schemaOnly ? ', without rows' : ''}: ${tables.length} tables with rows`],
     ['Read', `${formatBytes(bytes)} stored (${formatBytes(rawBytes)} dumped) in ${objects.length} objects`],
     ['Into', `database ${target.database} of the server that secret ${target.secret} names`],
@@ -201,6 +204,7 @@ const exits: Readonly<Record<string, ExitCode>> = {
   RequestInvalid: exitCode.usage,
   RestoreTargetUnknown: exitCode.refused,
   TableNotInBackup: exitCode.notFound,
+  DatabaseNotInBackup: exitCode.notFound,
   BackupNotFound: exitCode.notFound,
 };
 

@@ -1,5 +1,5 @@
 import { describeFailure, isErrorName } from '../../core/errors.ts';
-import { type ProofReport, totalRows } from '../../core/proof.ts';
+import { checksOf, type ProofReport, tablesOf, totalRows } from '../../core/proof.ts';
 import { CliError, type ErrorReport, reportOf, toCliError } from '../errors.ts';
 import { latestProof, readBackup, readMetrics } from '../evidence.ts';
 import type { Output } from '../output.ts';
@@ -133,19 +133,21 @@ async function describeProof(
 ): Promise<ProofReport | undefined> {
   const { key, report } = (await latestProof(clients, settings, run.startedAt)) ?? {};
   if (key === undefined || report === undefined) return undefined;
-  const { id, backupId, level, holds, restoreSeconds, proofSeconds, tables, checks } = report;
+  const { id, backupId, level, holds, restoreSeconds, proofSeconds } = report;
+  const tables = tablesOf(report);
   parts.proof = {
     id,
     reportKey: key,
     backupId,
     level,
     holds,
+    databases: report.databases.map(({ name }) => name),
     tables: tables.length,
     rows: totalRows(tables),
     restoreSeconds,
     proofSeconds,
     perTable: tables,
-    checks,
+    checks: checksOf(report),
   };
   parts.rpoSeconds = report.rpoSeconds;
   parts.rtoSeconds = report.rtoSeconds;

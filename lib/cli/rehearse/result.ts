@@ -24,6 +24,7 @@ export interface RehearsalResult {
     readonly backupId: string;
     readonly level: ProofLevel | null;
     readonly holds: boolean;
+    readonly databases: readonly string[];
     readonly tables: number;
     readonly rows: string;
     readonly restoreSeconds: number;

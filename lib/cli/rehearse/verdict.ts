@@ -1,6 +1,6 @@
 import type { Manifest } from '../../core/manifest.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
-import { failedChecks, type ProofReport, proofLevels } from '../../core/proof.ts';
+import { checksOf, failedChecks, type ProofReport, proofLevels, tablesOf } from '../../core/proof.ts';
 import type { Verification } from '../../core/verification.ts';
 import type { Metrics } from '../evidence.ts';
 
@@ -26,11 +26,13 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
   const { manifest, verification } = backup;
   const { proof } = restore;
   const parts = manifest?.objects.reduce((sum, object) => sum + object.parts.length, 0);
-  const unequal = proof?.tables.filter((table) => !table.hashesEqual || table.rows !== table.expectedRows) ?? [];
-  const failed = failedChecks(proof?.checks ?? []);
-  const unproven = manifest?.tables.filter(
-    ({ relation }) => !proof?.tables.some((table) => table.relation === relation),
-  );
+  const proven = proof ? tablesOf(proof) : [];
+  const unequal = proven.filter((table) => !table.hashesEqual || table.rows !== table.expectedRows);
+  const failed = failedChecks(proof ? checksOf(proof) : []);
+  const unproven = manifest?.databases.flatMap(({ name, tables }) => {
+    const own = proof?.databases.find((database) => database.name === name)?.tables ?? [];
+    return tables.filter(({ relation }) => !own.some((table) => table.relation === relation));
+  });
   return [
     check('backup-logical succeeded', backup.status === 'SUCCEEDED', backup.status),
     check('manifest is in the bucket', manifest !== undefined, manifest?.id ?? 'there is none'),
@@ -52,9 +54,9 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
     ),
     check(
       'every table is proven equal',
-      proof !== undefined && proof.tables.length > 0 && unequal.length === 0 && unproven?.length === 0,
+      proven.length > 0 && unequal.length === 0 && unproven?.length === 0,
       unequal.length + (unproven?.length ?? 0) === 0
-        ? `${proof?.tables.length ?? 0} tables`
+        ? `${proven.length} tables`
         : [...unequal, ...(unproven ?? [])].map((table) => table.relation).join(', '),
     ),
     check(

@@ -1,0 +1,129 @@
+import { extendLock, type ObjectStore, putOnce } from '../lib/aws/object-store.ts';
+import * as keys from '../lib/core/keys.ts';
+import type { DatabaseBackup, ManifestObject, TableFingerprint } from '../lib/core/manifest.ts';
+import { reusableObject } from '../lib/core/reuse.ts';
+import type { Connection } from '../lib/postgres/connection.ts';
+import { takeFingerprint } from '../lib/postgres/fingerprint.ts';
+import type { Skipped } from '../lib/postgres/preflight.ts';
+import { joinSnapshot, type Snapshot } from '../lib/postgres/snapshot.ts';
+import type { ToolEnvironment } from '../lib/postgres/tools.ts';
+import { planStreams } from './dump-plan.ts';
+import { type DumpStream, storeDump } from './dump-stream.ts';
+import type { JobContext } from './job.ts';
+import { log, type Progress } from './log.ts';
+import type { Source } from './source.ts';
+
+/** One database of a backup: its dump and its fingerprint, both in its own snapshot. */
+export interface DatabaseWork {
+  readonly context: JobContext;
+  readonly store: ObjectStore;
+  readonly progress: Progress;
+  readonly connection: Connection;
+  readonly tools: ToolEnvironment;
+  readonly snapshot: Snapshot;
+  /** The folder of this database, with its trailing slash. */
+  readonly prefix: string;
+  readonly source: Source;
+  /** The same database in the backup whose objects may be referred to. */
+  readonly parent: DatabaseBackup | undefined;
+}
+
+export interface DatabaseContent {
+  readonly objects: ManifestObject[];
+  readonly warnings: Skipped[];
+  readonly tables: TableFingerprint[];
+}
+
+/** Dumps and fingerprints side by side; whichever fails first stops the other, since one without the other is nothing. */
+export async function dumpDatabase(work: DatabaseWork): Promise<DatabaseContent> {
+  const { context, store, snapshot, prefix, source } = work;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([context.signal, stop.signal]);
+  const together = <T>(part: Promise<T>) =>
+    part.catch((error) => {
+      stop.abort(error);
+      throw error;
+    });
+  const fingerprints = new Map<string, PromiseWithResolvers<TableFingerprint>>();
+  const fingerprintOf = (relation: string) => {
+    const known = fingerprints.get(relation) ?? Promise.withResolvers<TableFingerprint>();
+    fingerprints.set(relation, known);
+    return known;
+  };
+  const stopped = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  stopped.catch(() => {});
+  const [dumps, tables] = await Promise.all([
+    together(storeDumps(work, signal, (relation) => Promise.race([fingerprintOf(relation).promise, stopped]))),
+    together(fingerprintSource(work, signal, (table) => fingerprintOf(table.relation).resolve(table))),
+  ]);
+  await snapshot.check();
+  const { lsn, takenAt } = snapshot;
+  const text = `${JSON.stringify({ snapshot: { lsn, takenAt }, tables }, null, 2)}\n`;
+  const stored = await putOnce(store, keys.fingerprintKey(prefix), Buffer.from(text));
+  const database = source.identity.name;
+  const fingerprint: ManifestObject = { role: 'fingerprint', database, rawBytes: stored.bytes, ...stored };
+  return { ...dumps, objects: [...dumps.objects, fingerprint], tables };
+}
+
+/**
+ * Dumps the schema and the data, `concurrency` streams at a time, the largest first. With a parent, a table waits for
+ * its fingerprint, which may spare its dump; what cannot be spared goes ahead meanwhile.
+ */
+async function storeDumps(
+  { context, progress, tools, store, snapshot, prefix, source, parent }: DatabaseWork,
+  signal: AbortSignal,
+  fingerprintOf: (relation: string) => Promise<TableFingerprint>,
+): Promise<Omit<DatabaseContent, 'tables'>> {
+  const { logical } = context.settings;
+  const database = source.identity.name;
+  const plan = planStreams(source.tables, logical, snapshot.id, prefix);
+  const waiting = parent ? [...plan.shared, ...plan.own] : [...plan.own, ...plan.shared];
+  const objects: ManifestObject[] = [];
+  const warnings: Skipped[] = [];
+
+  const reuse = async ({ relation }: DumpStream): Promise<ManifestObject | undefined> => {
+    if (!parent || relation === undefined) return undefined;
+    const options = { now: new Date(snapshot.takenAt), maxAgeSeconds: logical.reuseSeconds };
+    const object = reusableObject(parent, await fingerprintOf(relation), options);
+    // The object now belongs to this backup too, and must live as long.
+    if (object) await extendLock(store, object.key, object.versionId);
+    return object;
+  };
+  const worker = async () => {
+    for (let stream = waiting.shift(); stream; stream = waiting.shift()) {
+      const { program } = stream;
+      const reused = await reuse(stream);
+      const object =
+        reused ??
+        (await storeDump(stream, store, tools, {
+          zstdLevel: logical.zstdLevel,
+          signal,
+          onRawBytes: progress.add,
+          onWarning: (text) => warnings.push({ database, what: program, why: text.trim().slice(0, 1000) }),
+        }));
+      objects.push({ ...object, database });
+      log(reused ? 'object of an earlier backup' : 'object stored', { key: object.key, bytes: object.bytes });
+    }
+  };
+  await Promise.all(Array.from({ length: logical.concurrency }, worker));
+  return { objects: objects.sort((a, b) => (a.key < b.key ? -1 : 1)), warnings };
+}
+
+/** Two connections hash two tables at a time: enough to hide the wait, little enough to leave the server its cores. */
+async function fingerprintSource(
+  { connection, snapshot }: DatabaseWork,
+  signal: AbortSignal,
+  onTable: (table: TableFingerprint) => void,
+): Promise<TableFingerprint[]> {
+  const clients = await Promise.all([0, 1].map(() => joinSnapshot(connection, snapshot.id)));
+  const end = () => Promise.all(clients.map((client) => client.end().catch(() => {})));
+  signal.addEventListener('abort', end);
+  try {
+    return await takeFingerprint(clients, onTable);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', end);
+    await end();
+  }
+}
