@@ -46,7 +46,7 @@ export async function deployAssembly(
   const exports = new Map<string, string>();
   const deployed: DeployedStack[] = [];
   for (const stack of inDependencyOrder(stacks)) {
-    const done = await deployStack(stack, assembly, makers, exports, deployment);
+    const done = await deployStack(stack, assembly, makers, exports, deployed, deployment);
     deployed.push(done);
     deployment.onStack?.(done);
   }
@@ -69,11 +69,12 @@ async function deployStack(
   assembly: Assembly,
   makers: ReadonlyMap<string, ResourceMaker>,
   exports: Map<string, string>,
+  others: readonly DeployedStack[],
   deployment: Deployment,
 ): Promise<DeployedStack> {
   const { template } = stack;
   const made = new Map<string, MadeResource>();
-  const scope = createScope(stack, made, exports, deployment);
+  const scope = createScope(stack, made, exports, others, deployment);
   const resources: Record<string, { type: string; made: MadeResource }> = {};
 
   for (const logicalId of creationOrder(template, scope.condition)) {
@@ -121,6 +122,7 @@ function createScope(
   stack: AssemblyStack,
   made: ReadonlyMap<string, MadeResource>,
   exports: ReadonlyMap<string, string>,
+  others: readonly DeployedStack[],
   { world, ssmParameter }: Deployment,
 ): Scope {
   const { template, region } = stack;
@@ -170,6 +172,11 @@ function createScope(
     importValue: (name) => {
       const value = exports.get(`${region} ${name}`);
       if (value === undefined) throw new Error(`Fn::ImportValue: no stack in ${region} exports ${name}`);
+      return value;
+    },
+    stackOutput: (where, name, output) => {
+      const value = others.find((other) => other.region === where && other.name === name)?.outputs[output];
+      if (value === undefined) throw new Error(`Fn::GetStackOutput: no stack ${name} in ${where} puts out ${output}`);
       return value;
     },
   };

@@ -16,6 +16,7 @@ export interface Scope {
   mapping(map: string, topKey: string, secondKey: string): unknown;
   condition(name: string): boolean;
   importValue(name: string): unknown;
+  stackOutput(region: string, stack: string, output: string): unknown;
 }
 
 type Resolver = (argument: unknown, scope: Scope) => unknown;
@@ -51,6 +52,15 @@ const FUNCTIONS: Readonly<Record<string, Resolver>> = {
     return ['a', 'b', 'c'].map((zone) => region + zone);
   },
   'Fn::ImportValue': (argument, scope) => scope.importValue(text(resolve(argument, scope), 'Fn::ImportValue')),
+  'Fn::GetStackOutput': (argument, scope) => {
+    const { StackName, OutputName, Region, ...rest } = resolve(argument, scope) as Record<string, unknown>;
+    const [other] = Object.keys(rest);
+    if (other !== undefined) throw new Error(`Fn::GetStackOutput: ${other} is not supported.`);
+    const [region, stack, output] = [Region ?? scope.region, StackName, OutputName].map((item) =>
+      text(item, 'Fn::GetStackOutput'),
+    );
+    return scope.stackOutput(region ?? '', stack ?? '', output ?? '');
+  },
   'Fn::FindInMap': (argument, scope) => {
     const [map, top, second] = list(argument, 'Fn::FindInMap', 3).map((item) =>
       text(resolve(item, scope), 'Fn::FindInMap'),

@@ -13,6 +13,7 @@ const scope: Scope = {
   mapping: (...path) => path.join('|'),
   condition: (name) => name === 'Yes',
   importValue: (name) => `imported-${name}`,
+  stackOutput: (...path) => path.join('|'),
 };
 
 describe('intrinsics', () => {
@@ -29,6 +30,8 @@ describe('intrinsics', () => {
     [{ 'Fn::Select': ['1', ['a', 'b']] }, 'b'],
     [{ 'Fn::Select': [0, { 'Fn::GetAZs': '' }] }, 'eu-north-1a'],
     [{ 'Fn::ImportValue': { 'Fn::Join': ['', ['e', 'x']] } }, 'imported-ex'],
+    [{ 'Fn::GetStackOutput': { StackName: 's', OutputName: { Ref: 'A' }, Region: 'us-east-1' } }, 'us-east-1|s|ref-A'],
+    [{ 'Fn::GetStackOutput': { StackName: 's', OutputName: 'o' } }, 'eu-north-1|s|o'],
     [{ 'Fn::FindInMap': ['m', { Ref: 'A' }, 'k'] }, 'm|ref-A|k'],
     [{ 'Fn::Base64': 'hi' }, 'aGk='],
     [{ 'Fn::Cidr': ['10.0.0.0/16', 3, 8] }, ['10.0.0.0/24', '10.0.1.0/24', '10.0.2.0/24']],
@@ -56,6 +59,7 @@ describe('intrinsics', () => {
     [{ 'Fn::Select': [2, ['a', 'b']] }, /no item 2/],
     [{ 'Fn::Join': ['', [{ a: 1 }]] }, /expects text/],
     [{ 'Fn::Cidr': ['10.0.0.0/24', 3, 8] }, /do not fit/],
+    [{ 'Fn::GetStackOutput': { StackName: 's', OutputName: 'o', RoleArn: 'r' } }, /RoleArn is not supported/],
     ['{{resolve:ssm:/a}}', /dynamic reference/],
   ])('%j is refused', (value, message) => {
     expect(() => resolve(value, scope)).toThrow(message);
@@ -177,6 +181,12 @@ describe('a template', () => {
     );
     await deploy(user, base);
     expect(made.at(-1)).toMatchObject({ logicalId: 'U', properties: { from: 'arn:eu-north-1:B' } });
+    const reader = stack(
+      { Resources: { R: thing({ from: { 'Fn::GetStackOutput': { StackName: 'base', OutputName: 'Out' } } }) } },
+      { id: 'reader', name: 'reader', dependencies: ['base'] },
+    );
+    await deploy(reader, base);
+    expect(made.at(-1)).toMatchObject({ logicalId: 'R', properties: { from: 'arn:eu-north-1:B' } });
     expect(() => inDependencyOrder([user, { ...base, dependencies: ['user'] }])).toThrow(/depend on one another/);
   });
 
@@ -235,6 +245,11 @@ describe('a template', () => {
       'an import that nobody exports',
       { Resources: { A: thing({ x: { 'Fn::ImportValue': 'y' } }) } },
       /no stack in eu-north-1 exports y/,
+    ],
+    [
+      'an output of a stack that is not there',
+      { Resources: { A: thing({ x: { 'Fn::GetStackOutput': { StackName: 'y', OutputName: 'z' } } }) } },
+      /no stack y in eu-north-1 puts out z/,
     ],
   ])('with %s is refused', async (_what, template, message) => {
     await expect(deploy(stack(template))).rejects.toThrow(message);
