@@ -1,4 +1,4 @@
-import { type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
+import { type ObjectStore, putOnce } from '../lib/aws/object-store.ts';
 import { readSecret } from '../lib/aws/secret.ts';
 import * as keys from '../lib/core/keys.ts';
 import {
@@ -13,9 +13,11 @@ import {
 } from '../lib/core/manifest.ts';
 import type { BackupSummary } from '../lib/core/outcome.ts';
 import { canBeParent, newBytes } from '../lib/core/reuse.ts';
+import { sealManifest } from '../lib/core/sealed-manifest.ts';
 import { type Connection, connect, parseConnection } from '../lib/postgres/connection.ts';
 import { exportSnapshot, rfc3339, type Snapshot } from '../lib/postgres/snapshot.ts';
 import { forDatabase, type ToolEnvironment, toolEnvironment } from '../lib/postgres/tools.ts';
+import { json, openBackupStore, storeDocument } from './backup-store.ts';
 import { dumpDatabase } from './dump-database.ts';
 import { globalsStream } from './dump-plan.ts';
 import { storeDump } from './dump-stream.ts';
@@ -37,7 +39,7 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
   const preflight = await checkSource(connection, names, tools, settings.logical.allowSkipped);
 
   const lockUntil = new Date(began + settings.lock.seconds * 1000);
-  const store = openStore(settings.bucket, { mode: settings.lock.mode, until: lockUntil });
+  const store = await openBackupStore(settings, { mode: settings.lock.mode, until: lockUntil });
   const parent = await chooseParent(context, store, preflight.identity);
   const databases = await openDatabases(connection, tools, names);
   try {
@@ -73,7 +75,7 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
     const uploadSeconds = (Date.now() - uploadBegan) / 1000;
     const stopped = await readStop(connection);
 
-    const manifest: Manifest = {
+    const whole: Manifest = {
       schemaVersion: 1,
       kind: 'logical',
       id,
@@ -93,9 +95,12 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
       skipped,
       lockUntil: lockUntil.toISOString(),
     };
+    const manifest = store.clientKey
+      ? sealManifest(whole, await storeDocument(store, keys.detailsKey(prefix), 'details', json(whole)))
+      : whole;
     // The commit. A task that the execution has given up must not make a backup appear behind its back.
     await context.stillWanted();
-    await putOnce(store, keys.manifestKey(prefix), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
+    await putOnce(store, keys.manifestKey(prefix), json(manifest));
     log('manifest written', { key: keys.manifestKey(prefix) });
     return {
       id,
@@ -109,7 +114,7 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
       objects: manifest.objects.length,
       taskSeconds: (Date.now() - began) / 1000,
       uploadSeconds,
-      skipped: manifest.skipped.length,
+      skipped: whole.skipped.length,
     };
   } finally {
     await Promise.all(databases.map(({ snapshot }) => snapshot.release()));

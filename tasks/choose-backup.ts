@@ -1,8 +1,9 @@
-import { getText, list, type ObjectStore } from '../lib/aws/object-store.ts';
+import { list, type ObjectStore } from '../lib/aws/object-store.ts';
 import { chooseAmong } from '../lib/core/backup-choice.ts';
 import { backupPrefix, logicalPrefix } from '../lib/core/keys.ts';
-import { type Manifest, parseManifest } from '../lib/core/manifest.ts';
+import type { Manifest } from '../lib/core/manifest.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
+import { readManifest } from './backup-store.ts';
 import { log } from './log.ts';
 
 /** The manifest of the backup that was asked for, or of the newest verified one. Throws `BackupNotFound`. */
@@ -16,5 +17,5 @@ export async function chooseBackup(
   const keys = await Array.fromAsync(list(store, folder));
   const { manifestKey: key, passedOver } = chooseAmong(keys, `s3://${store.bucket}/${folder}`, backupId);
   if (passedOver.length > 0) log('newer backups were never verified', { passedOver });
-  return { key, manifest: parseManifest(await getText(store, key, 'BackupNotFound'), key) };
+  return { key, manifest: await readManifest(store, key, { missing: 'BackupNotFound' }) };
 }

@@ -1,4 +1,4 @@
-import { extendLock, type ObjectStore, putOnce } from '../lib/aws/object-store.ts';
+import { extendLock, type ObjectStore } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
 import type { DatabaseBackup, ManifestObject, TableFingerprint } from '../lib/core/manifest.ts';
 import { reusableObject } from '../lib/core/reuse.ts';
@@ -7,6 +7,7 @@ import { takeFingerprint } from '../lib/postgres/fingerprint.ts';
 import type { Skipped } from '../lib/postgres/preflight.ts';
 import { joinSnapshot, type Snapshot } from '../lib/postgres/snapshot.ts';
 import type { ToolEnvironment } from '../lib/postgres/tools.ts';
+import { json, storeDocument } from './backup-store.ts';
 import { planStreams } from './dump-plan.ts';
 import { type DumpStream, storeDump } from './dump-stream.ts';
 import type { JobContext } from './job.ts';
@@ -58,11 +59,10 @@ export async function dumpDatabase(work: DatabaseWork): Promise<DatabaseContent>
   ]);
   await snapshot.check();
   const { lsn, takenAt } = snapshot;
-  const text = `${JSON.stringify({ snapshot: { lsn, takenAt }, tables }, null, 2)}\n`;
-  const stored = await putOnce(store, keys.fingerprintKey(prefix), Buffer.from(text));
+  const text = json({ snapshot: { lsn, takenAt }, tables });
+  const fingerprint = await storeDocument(store, keys.fingerprintKey(prefix), 'fingerprint', text);
   const database = source.identity.name;
-  const fingerprint: ManifestObject = { role: 'fingerprint', database, rawBytes: stored.bytes, ...stored };
-  return { ...dumps, objects: [...dumps.objects, fingerprint], tables };
+  return { ...dumps, objects: [...dumps.objects, { ...fingerprint, database }], tables };
 }
 
 /**
@@ -83,7 +83,8 @@ async function storeDumps(
 
   const reuse = async ({ relation }: DumpStream): Promise<ManifestObject | undefined> => {
     if (!parent || relation === undefined) return undefined;
-    const options = { now: new Date(snapshot.takenAt), maxAgeSeconds: logical.reuseSeconds };
+    const encrypted = store.clientKey !== undefined;
+    const options = { now: new Date(snapshot.takenAt), maxAgeSeconds: logical.reuseSeconds, encrypted };
     const object = reusableObject(parent, await fingerprintOf(relation), options);
     // The object now belongs to this backup too, and must live as long.
     if (object) await extendLock(store, object.key, object.versionId);

@@ -1,10 +1,13 @@
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { constants, createZstdCompress } from 'node:zlib';
+import { encrypting } from '../lib/aws/client-encryption.ts';
 import { type ObjectStore, putStream } from '../lib/aws/object-store.ts';
+import { clientEncryption } from '../lib/core/encryption.ts';
 import type { ManifestObject } from '../lib/core/manifest.ts';
 import { outputOf, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
 
-/** One program's output, compressed and hashed on its way into one object. Nothing touches the disk. */
+/** One program's output, compressed, encrypted where that is wanted, and hashed on its way into one object. Nothing touches the disk. */
 export interface DumpStream {
   readonly role: ManifestObject['role'];
   readonly relation?: string;
@@ -30,32 +33,40 @@ export async function storeDump(
   },
 ): Promise<ManifestObject> {
   const tool = startTool(stream.program, stream.args, tools, 'DumpFailed', { signal: options.signal });
+  const cipher = store.clientKey && encrypting(store.clientKey, stream.key);
   let rawBytes = 0;
   let stored: Awaited<ReturnType<typeof putStream>> | undefined;
+  async function* count(source: AsyncIterable<Buffer>) {
+    for await (const chunk of source) {
+      rawBytes += chunk.length;
+      options.onRawBytes(chunk.length);
+      yield chunk;
+    }
+  }
   try {
-    await pipeline(
+    // The types know lists of streams alone; functions are as good.
+    const stages = [
       outputOf(tool),
-      async function* count(source: AsyncIterable<Buffer>) {
-        for await (const chunk of source) {
-          rawBytes += chunk.length;
-          options.onRawBytes(chunk.length);
-          yield chunk;
-        }
-      },
+      count,
       createZstdCompress({
         params: { [constants.ZSTD_c_compressionLevel]: options.zstdLevel, [constants.ZSTD_c_checksumFlag]: 1 },
       }),
-      async (compressed: AsyncIterable<Buffer>) => {
-        stored = await putStream(store, stream.key, compressed, { partBytes: stream.partBytes });
+      ...(cipher ? [cipher.stream] : []),
+      async (bytes: AsyncIterable<Buffer>) => {
+        stored = await putStream(store, stream.key, bytes, { partBytes: stream.partBytes });
       },
-      { signal: options.signal },
-    );
+    ] as unknown as Readable[];
+    await pipeline(stages, { signal: options.signal });
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw cipher?.explain(error) ?? error;
   } finally {
     if (tool.process.exitCode === null) tool.process.kill('SIGTERM');
   }
   const stderr = await tool.ended;
   if (stderr.trim()) options.onWarning(stderr);
   if (!stored) throw new Error(`${stream.key}: the pipeline ended without a stored object`);
-  const { key, bytes, sha256, parts, versionId, encryption } = stored;
+  const { key, bytes, sha256, parts, versionId } = stored;
+  const encryption = cipher ? clientEncryption : stored.encryption;
   return { key, role: stream.role, relation: stream.relation, bytes, rawBytes, sha256, parts, versionId, encryption };
 }

@@ -3,6 +3,7 @@ import { PgdrError } from '../lib/core/errors.ts';
 import { logicalPrefix, manifestKey, verificationKey } from '../lib/core/keys.ts';
 import { type Manifest, parseManifest } from '../lib/core/manifest.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
+import { readManifest } from './backup-store.ts';
 
 /** How many backups to look at: behind a long row of failed ones, storing everything anew is the better answer. */
 const mostLookedAt = 10;
@@ -14,7 +15,11 @@ export async function findParent(store: ObjectStore, settings: DatabaseSettings)
   for (const folder of folders.sort().reverse().slice(0, mostLookedAt)) {
     if (!(await read(store, verificationKey(folder)))) continue;
     const text = await read(store, manifestKey(folder));
-    if (text) return parseManifest(text, manifestKey(folder));
+    if (!text) continue;
+    const manifest = parseManifest(text, manifestKey(folder));
+    // Encryption was turned off since: nothing of that backup is referred to, so nobody has to read it.
+    if (manifest.sealed && !store.clientKey) return undefined;
+    return readManifest(store, manifestKey(folder));
   }
   return undefined;
 }

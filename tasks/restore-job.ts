@@ -1,4 +1,4 @@
-import { type ObjectStore, openStore } from '../lib/aws/object-store.ts';
+import type { ObjectStore } from '../lib/aws/object-store.ts';
 import { readSecret } from '../lib/aws/secret.ts';
 import { databaseToRestore } from '../lib/core/backup-choice.ts';
 import { PgdrError } from '../lib/core/errors.ts';
@@ -8,6 +8,7 @@ import { type Omission, planRestore, type RestorePlan } from '../lib/core/restor
 import { newDatabaseName, parseRestoreRequest, type RestoreRequest, shorten } from '../lib/core/restore-request.ts';
 import type { Selection } from '../lib/core/restore-selection.ts';
 import { parseConnection } from '../lib/postgres/connection.ts';
+import { openBackupStore } from './backup-store.ts';
 import { chooseBackup } from './choose-backup.ts';
 import type { JobContext } from './job.ts';
 import { log } from './log.ts';
@@ -30,7 +31,7 @@ export async function restoreJob(context: JobContext): Promise<RestoreSummary> {
   const request = parseRestoreRequest(context.input.request);
   const secret = secretOf(context, request);
   const connection = parseConnection(await readSecret(secret), secret);
-  const store = openStore(settings.bucket);
+  const store = await openBackupStore(settings);
   const chosen = await chooseBackup(store, settings, request.backupId);
   const manifest = databaseToRestore(chosen.manifest, request.fromDatabase);
   log('backup chosen', { backup: manifest.id, database: manifest.name, objects: manifest.objects.length });

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdDecompress } from 'node:zlib';
+import { decrypting } from '../lib/aws/client-encryption.ts';
 import { getStream, type ObjectStore } from '../lib/aws/object-store.ts';
+import { clientEncryption } from '../lib/core/encryption.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { ManifestObject } from '../lib/core/manifest.ts';
 import type { RunningTool } from '../lib/postgres/tools.ts';
@@ -21,9 +23,10 @@ export async function checkObject(store: ObjectStore, object: ManifestObject, si
 }
 
 /**
- * One stored object, read once: hashed as it comes (proof level L0), decompressed to its end with zstd's own checksum
- * (the first half of L1), and handed to `consume`. Throws `ObjectMissing`, `ObjectTruncated`, `ObjectAltered` when the
- * bytes are not the manifest's, `ArchiveUnreadable` when they are and still cannot be read.
+ * One stored object, read once: hashed as it comes (proof level L0), decrypted where it was encrypted by us,
+ * decompressed to its end with zstd's own checksum (the first half of L1), and handed to `consume`. Throws
+ * `ObjectMissing`, `ObjectTruncated`, `ObjectAltered` when the bytes are not the manifest's; when they are and still
+ * cannot be read, `EncryptionKeyRefused`, `EncryptionContextDiffers`, `DecryptionFailed` or `ArchiveUnreadable`.
  */
 export async function readObject(
   store: ObjectStore,
@@ -40,17 +43,32 @@ export async function readObject(
       yield chunk;
     }
   }
+  const cipher = cipherOf(store, object);
+  const stages = [
+    hashed,
+    ...(cipher ? [cipher.stream, cipher.check] : []),
+    ...(object.key.endsWith('.zst') ? [createZstdDecompress()] : []),
+    consume,
+  ];
   let failure: unknown;
   try {
     const source = await getStream(store, object.key, { versionId: object.versionId });
-    await pipeline(source, hashed, createZstdDecompress(), consume, { signal });
+    // The types know lists of streams alone; functions are as good.
+    await pipeline([source, ...stages] as unknown as Readable[], { signal });
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof PgdrError) throw error;
-    failure = error;
+    failure = cipher?.explain(error);
+    if (!failure && error instanceof PgdrError) throw error;
+    failure ??= error;
   }
   if (failure) throw await explain(store, object, failure, signal);
   checkBytes(object, bytes, hash.digest('hex'));
+}
+
+function cipherOf({ clientKey }: ObjectStore, { key, encryption }: ManifestObject) {
+  if (encryption !== clientEncryption) return undefined;
+  if (clientKey) return decrypting(clientKey, key);
+  throw new PgdrError('EncryptionKeyRefused', `${key} is encrypted, and the settings of the database name no key`);
 }
 
 /** A broken stream has a cause: bytes that are not the manifest's explain it better than what choked on them. */
@@ -62,6 +80,7 @@ async function explain(
 ): Promise<unknown> {
   try {
     await checkObject(store, object, signal);
+    if (failure instanceof PgdrError) return failure;
     return new PgdrError('ArchiveUnreadable', `${object.key}: ${(failure as Error).message}`, { cause: failure });
   } catch (error) {
     if (error instanceof PgdrError) return error;

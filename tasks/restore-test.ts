@@ -1,4 +1,4 @@
-import { openStore, putOnce } from '../lib/aws/object-store.ts';
+import { putOnce } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
 import { databasesOf, versionText } from '../lib/core/manifest.ts';
 import type { ProofSummary } from '../lib/core/outcome.ts';
@@ -16,6 +16,7 @@ import { assertionsOf } from '../lib/core/settings.ts';
 import { startEphemeralServer } from '../lib/postgres/ephemeral.ts';
 import { checkNotOlder } from '../lib/postgres/preflight.ts';
 import { toolVersion } from '../lib/postgres/tools.ts';
+import { openBackupStore } from './backup-store.ts';
 import { chooseBackup } from './choose-backup.ts';
 import { type JobContext, JobFailure } from './job.ts';
 import { log } from './log.ts';
@@ -30,7 +31,7 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
   const { settings, signal, attempt, directory } = context;
   const began = Date.now();
   const seconds = (since: number) => (Date.now() - since) / 1000;
-  const store = openStore(settings.bucket);
+  const store = await openBackupStore(settings);
   const { backupId } = context.input;
   const { key, manifest } = await chooseBackup(store, settings, typeof backupId === 'string' ? backupId : null);
   log('backup chosen', { backup: manifest.id, objects: manifest.objects.length });

@@ -10,6 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { type ErrorName, PgdrError } from '../core/errors.ts';
 import type { ManifestPart } from '../core/manifest.ts';
+import type { ClientKey } from './client-encryption.ts';
 import { abortUpload, completeUpload, createUpload, cutIntoParts, prepend, sendPart, sendParts } from './multipart.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface ObjectStore {
   readonly bucket: string;
   /** Object Lock of what is written; the bucket's default retention applies without it. */
   readonly lock?: Lock;
+  /** What objects of backups are encrypted with before they come here; see client-encryption.ts. */
+  readonly clientKey?: ClientKey;
 }
 
 export interface Lock {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { formatDuration } from './duration.ts';
-import { duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
+import { boolean, duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
 import { physicalSchema, walUploadMargin } from './physical-schema.ts';
 import { task } from './task-schema.ts';
@@ -13,8 +13,8 @@ const minute = 60;
 const hour = 3600;
 
 const databaseName = matching(
-  /^(?!platform$)[a-z]([a-z0-9-]{0,22}[a-z0-9])?$/,
-  "1 to 24 lower-case letters, digits and inner dashes, a letter first; not 'platform'",
+  /^(?!(platform|keys)$)[a-z]([a-z0-9-]{0,22}[a-z0-9])?$/,
+  "1 to 24 lower-case letters, digits and inner dashes, a letter first; not 'platform' or 'keys'",
   'orders',
 );
 const lineageName = matching(
@@ -51,6 +51,8 @@ const logical = object({
     .transform(() => 0)
     .or(duration('1 day', '30 days', '7 days'))
     .default(7 * 24 * hour),
+  // Encrypts before anything is stored, with a key of its own beside the bucket's: docs/encryption.md.
+  clientEncryption: boolean().default(false),
   // The kinds that lib/postgres/preflight.ts refuses to leave out unasked.
   allowSkipped: z.array(oneOf(['row-security'], 'row-security')).default([]),
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
@@ -157,6 +159,17 @@ export const databaseSchema = object(
       message:
         ` is given for engine '${engine}', which refuses replication connections. Allowed: with engine 'postgres' alone; ` +
         `${engine === 'rds' ? 'RDS' : 'Aurora'} has point-in-time recovery of its own (its automated backups). Remove it`,
+    });
+    return z.NEVER;
+  }
+  if (physical && database.logical.clientEncryption) {
+    context.issues.push({
+      code: 'custom',
+      input: true,
+      path: ['logical', 'clientEncryption'],
+      message:
+        ' is true, but base backups and WAL are stored with the encryption of the bucket alone, and hold the same rows. ' +
+        'Allowed: true without physical, or false. Example: false',
     });
     return z.NEVER;
   }

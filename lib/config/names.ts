@@ -9,6 +9,7 @@ export interface SystemName {
 }
 
 export const platformStackName = (system: string, region: string): string => `${system}-platform-${region}`;
+export const keyStackName = (system: string, region: string): string => `${system}-keys-${region}`;
 export const databaseStackName = (system: string, database: string, region: string): string =>
   `${system}-${database}-${region}`;
 
@@ -19,6 +20,8 @@ export const accessLogBucketName = (system: string, account: string, region: str
   `${system}-pgdr-access-logs-${account}-${region}`;
 
 export const keyAlias = (system: string): string => `alias/${system}-pgdr`;
+/** Of the key that backups are encrypted with before they are stored; the same in both regions. */
+export const clientKeyAlias = (system: string): string => `alias/${system}-pgdr-client`;
 export const clusterName = (system: string): string => `${system}-pgdr`;
 export const taskFamily = (system: string, major: number | '*'): string => `${system}-pgdr-pg${major}`;
 export const taskLogGroup = (system: string): string => `/${system}/pgdr/tasks`;

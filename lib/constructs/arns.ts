@@ -55,18 +55,17 @@ export const taskDefinitionArn = (scope: Construct, familyAndRevision: string): 
 export const scheduleGroupArn = (scope: Construct, name: string): string =>
   arn(scope, 'scheduler', 'schedule-group', name);
 
-/**
- * The system's key, where only its alias is known: a policy cannot name an alias as its resource, but it can ask that
- * the key has it, and that the request comes through S3.
- */
-export function keyByAlias(scope: Construct, system: string) {
-  const stack = Stack.of(scope);
-  return {
-    resource: arn(scope, 'kms', 'key', '*'),
-    conditions: {
-      'ForAnyValue:StringEquals': { 'kms:ResourceAliases': keyAlias(system) },
-      StringEquals: { 'kms:ViaService': `s3.${stack.region}.${stack.urlSuffix}` },
-    },
-    wildcard: 'The key is known by its alias, which the condition demands.',
-  };
+/** A key of which only the alias is known: a policy cannot name an alias, but it can ask that the key has it. */
+export const keyByAlias = (scope: Construct, alias: string) => ({
+  resources: [arn(scope, 'kms', 'key', '*')],
+  conditions: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': alias } },
+  wildcard: 'The key is known by its alias, which the condition demands.',
+});
+
+/** The system's key, for requests that come through S3. */
+export function bucketKey(scope: Construct, system: string) {
+  const { region, urlSuffix } = Stack.of(scope);
+  const { conditions, ...key } = keyByAlias(scope, keyAlias(system));
+  const StringEquals = { 'kms:ViaService': `s3.${region}.${urlSuffix}` };
+  return { ...key, conditions: { ...conditions, StringEquals } };
 }

@@ -4,7 +4,8 @@ import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { taskRoleName } from '../config/names.ts';
 import { databasePrefix, lineagePrefix } from '../core/keys.ts';
-import { bucketArn, keyByAlias, secretArn, stateMachineArn } from './arns.ts';
+import { bucketArn, bucketKey, secretArn, stateMachineArn } from './arns.ts';
+import { clientKeyGrants } from './client-key-grants.ts';
 import { allow, type Grant, makeRole } from './permissions.ts';
 
 export interface DatabaseRolesProps {
@@ -26,10 +27,9 @@ export class DatabaseRoles extends Construct {
     const ownObjects = 'Keys are made for each backup; the prefix is this database.';
     const { region } = Stack.of(this);
     const tasks = new ServicePrincipal('ecs-tasks.amazonaws.com');
-    const key = (...actions: string[]): Grant => {
-      const { resource, ...rest } = keyByAlias(this, system);
-      return { actions, resources: [resource], ...rest };
-    };
+    const key = (...actions: string[]): Grant => ({ actions, ...bucketKey(this, system) });
+    const { clientEncryption, reuseUnchangedFor } = database.logical;
+    const clientKey = clientEncryption ? clientKeyGrants(this, system, name) : undefined;
     /** A token is checked against the machine that gave it out. */
     const answer = (workflow: string): Grant => ({
       actions: ['states:SendTaskHeartbeat', 'states:SendTaskSuccess', 'states:SendTaskFailure'],
@@ -62,6 +62,7 @@ export class DatabaseRoles extends Construct {
       },
       // Parts of a multipart upload are sealed with a data key that has to be opened again.
       key('kms:GenerateDataKey', 'kms:Decrypt'),
+      ...(clientKey?.backup(reuseUnchangedFor > 0) ?? []),
       answer('backup-logical'),
     );
 
@@ -90,6 +91,7 @@ export class DatabaseRoles extends Construct {
         wildcard: ownObjects,
       },
       key('kms:Decrypt', 'kms:GenerateDataKey'),
+      ...(clientKey?.restore() ?? []),
       answer('restore-test'),
     );
 
@@ -119,6 +121,7 @@ export class DatabaseRoles extends Construct {
         conditions: { StringLike: { 's3:prefix': `${prefix}*` } },
       },
       key('kms:Decrypt'),
+      ...(clientKey?.restore() ?? []),
       answer('restore'),
     );
   }

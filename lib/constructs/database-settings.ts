@@ -1,7 +1,7 @@
 import { ParameterTier, StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
-import { settingsParameterName, taskFamily } from '../config/names.ts';
+import { clientKeyAlias, settingsParameterName, taskFamily } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import type { DatabaseSettings } from '../core/settings.ts';
 import { bucketName } from './arns.ts';
@@ -48,6 +48,7 @@ export class DatabaseSettingsParameter extends Construct {
         zstdLevel: logical.zstdLevel,
         lockTimeoutSeconds: logical.lockTimeout,
         reuseSeconds: logical.reuseUnchangedFor,
+        clientKey: logical.clientEncryption ? clientKeyAlias(system) : undefined,
         allowSkipped: logical.allowSkipped,
       },
       lock: { mode: lock.mode, seconds: lock.duration },

@@ -9,7 +9,7 @@ interface CatalogueEntry {
   readonly intact: string;
   readonly tryNext: string;
   /** The page in docs/runbooks that continues from here. */
-  readonly runbook: 'backup-failed' | 'restore-test-failed' | 'restore' | 'configuration';
+  readonly runbook: 'backup-failed' | 'restore-test-failed' | 'restore' | 'configuration' | 'encryption-key-refused';
 }
 
 const entry = (
@@ -101,6 +101,24 @@ export const errorCatalogue = {
     'S3 refused a request, after retries.',
     earlierBackups,
     'Check the S3 status, the role and key policies of the bucket, then run again.',
+  ),
+  EncryptionKeyRefused: entry(
+    'encryption-key-refused',
+    'KMS refused the use of the key that this database is encrypted with before it is stored.',
+    'No stored object was changed; a backup left no manifest, and a restore removed nothing.',
+    'Read what KMS says: a key that is disabled or due for deletion can be had back, a policy that denies can be corrected, an alias that is missing is made by deploying the key stack of this region.',
+  ),
+  EncryptionContextDiffers: entry(
+    'encryption-key-refused',
+    'An encrypted object was written for another database, backup or key than the one it lies under.',
+    'Nothing of it was used; all stored objects are as they were.',
+    'Treat it as tampering: use another backup, and look in the access log for who wrote the object.',
+  ),
+  DecryptionFailed: entry(
+    'encryption-key-refused',
+    'An encrypted object has the hash of the manifest, but cannot be decrypted to its end.',
+    'Nothing of the frame that failed was used; all stored objects are as they were.',
+    'Treat object and manifest as altered together: use another backup, and find out who wrote to the bucket.',
   ),
   ManifestConflict: entry(
     'backup-failed',

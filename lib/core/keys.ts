@@ -3,7 +3,7 @@
  * versioning and replication have nothing to disagree about.
  *
  *     {system}/{database}/{lineage}/logical/{backupId}/manifest.json      the commit: without it nothing else counts
- *                                                      verification.json · globals.sql.zst
+ *                                                      verification.json · globals.sql.zst · details.json
  *                                                      {n}/schema.dump.zst · {n}/main.dump.zst
  *                                                      {n}/tables/{n}.dump.zst · {n}/fingerprint.json
  *     {system}/{database}/{lineage}/base/{backupId}/manifest.json …
@@ -36,6 +36,8 @@ export const globalsKey = (prefix: string): string => `${prefix}globals.sql.zst`
 
 /** The folder of the n-th database of a backup, from 1: a name may hold what a key had better not. */
 export const contentPrefix = (prefix: string, n: number): string => `${prefix}${n}/`;
+/** Of a backup that is encrypted before it is stored: its whole manifest. */
+export const detailsKey = (prefix: string): string => `${prefix}details.json`;
 export const fingerprintKey = (prefix: string): string => `${prefix}fingerprint.json`;
 export const schemaKey = (prefix: string): string => `${prefix}schema.dump.zst`;
 export const mainKey = (prefix: string): string => `${prefix}main.dump.zst`;

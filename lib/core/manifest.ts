@@ -16,7 +16,7 @@ export const partSchema = z.object({ bytes: z.number().int().positive(), sha256 
 
 export const objectSchema = z.object({
   key: z.string(),
-  role: z.enum(['schema', 'main', 'table', 'globals', 'fingerprint']),
+  role: z.enum(['schema', 'main', 'table', 'globals', 'fingerprint', 'details']),
   /** The database that it is of; absent for the globals. */
   database: z.string().optional(),
   /** For `table`: the relation whose data this object holds, as `schema.name` quoted by PostgreSQL. */
@@ -27,6 +27,7 @@ export const objectSchema = z.object({
   sha256,
   parts: z.array(partSchema),
   versionId: z.string().optional(),
+  /** S3's own encryption, or `aws-encryption-sdk` where the bytes were encrypted before they came to S3. */
   encryption: z.string().optional(),
 });
 
@@ -117,6 +118,8 @@ export const manifestSchema = z.object({
   /** `database` is absent for what concerns the server. */
   skipped: z.array(z.object({ database: z.string().optional(), what: z.string(), why: z.string() })),
   lockUntil: timestamp.nullable(),
+  /** The content is described in the encrypted object `details` alone; see sealed-manifest.ts. */
+  sealed: z.object({ tables: z.number().int() }).optional(),
 });
 
 export type ManifestPart = z.infer<typeof partSchema>;
@@ -169,9 +172,9 @@ export const databasesOf = (manifest: Manifest): DatabaseBackup[] =>
 export const takenAt = ({ databases }: Manifest): string =>
   databases.map(({ snapshot }) => snapshot.takenAt).reduce((a, b) => (a < b ? a : b));
 
-/** Tables of all databases. */
-export const countTables = ({ databases }: Manifest): number =>
-  databases.reduce((sum, { tables }) => sum + tables.length, 0);
+/** Tables of all databases, even where the manifest does not say which. */
+export const countTables = ({ databases, sealed }: Manifest): number =>
+  sealed?.tables ?? databases.reduce((sum, { tables }) => sum + tables.length, 0);
 
 /** `server_version_num` as people write it: 150018 → 15.18. */
 export const versionText = (serverVersionNum: number): string =>

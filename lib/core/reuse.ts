@@ -1,3 +1,4 @@
+import { clientEncryption } from './encryption.ts';
 import type { DatabaseBackup, Manifest, ManifestObject, TableFingerprint } from './manifest.ts';
 
 /**
@@ -26,11 +27,13 @@ export const canBeParent = (parent: Manifest, of: { systemIdentifier: string; se
 export function reusableObject(
   parent: Pick<DatabaseBackup, 'tables' | 'objects'>,
   table: TableFingerprint,
-  options: { readonly now: Date; readonly maxAgeSeconds: number },
+  options: { readonly now: Date; readonly maxAgeSeconds: number; readonly encrypted: boolean },
 ): ManifestObject | undefined {
   const before = parent.tables.find(({ relation }) => relation === table.relation);
   if (!before || !sameContent(before, table)) return undefined;
   const object = parent.objects.find((o) => o.role === 'table' && o.relation === table.relation);
+  // Encryption that was turned on holds for all of a backup, and one that was turned off asks for no key.
+  if ((object?.encryption === clientEncryption) !== options.encrypted) return undefined;
   const stored = object && storedAt(object.key);
   if (!stored || options.now.getTime() - stored.getTime() > options.maxAgeSeconds * 1000) return undefined;
   return object;

@@ -45,6 +45,8 @@ export const settingsSchema = z.object({
     lockTimeoutSeconds: z.number().int().min(1),
     /** A table that has not changed refers to the object of an earlier backup up to this age; 0 stores all anew. */
     reuseSeconds: z.number().int().min(0),
+    /** Alias of the key that everything is encrypted with before it is stored; without it, S3's own encryption alone. */
+    clientKey: z.string().optional(),
     /** Kinds of content that may be left out: see lib/postgres/preflight.ts. */
     allowSkipped: z.array(z.string()),
   }),

@@ -3,6 +3,7 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import cdk from '../../cdk.json' with { type: 'json' };
 import type { Config } from '../config/schema.ts';
 import { DatabaseStack } from './database-stack.ts';
+import { KeyStack } from './key-stack.ts';
 import { PlatformStack } from './platform-stack.ts';
 
 export interface BuildOptions {
@@ -19,6 +20,10 @@ export function buildApp(config: Config, options: BuildOptions = {}): App {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app, { verbose: true }));
   Tags.of(app).add('pgdr:system', config.name);
   for (const [key, value] of Object.entries(config.tags)) Tags.of(app).add(key, value);
+  if (config.databases.some(({ logical }) => logical.clientEncryption)) {
+    const [primary, recovery] = (['primary', 'recovery'] as const).map((role) => new KeyStack(app, { config, role }));
+    recovery?.addStackDependency(primary as KeyStack);
+  }
   for (const role of ['primary', 'recovery'] as const) {
     const platform = new PlatformStack(app, { config, role });
     for (const database of config.databases) {

@@ -47,12 +47,12 @@ export interface RestoreRun {
 export async function startRestoreRuns(
   name: string,
   size = 2_000_000,
-  majors: Partial<Pick<RehearsalOptions, 'postgres' | 'restorePostgres'>> = {},
+  options: Partial<Pick<RehearsalOptions, 'postgres' | 'restorePostgres' | 'clientEncryption' | 'alter'>> = {},
 ): Promise<RestoreRuns> {
   const run = openRunDirectory(join(workDirectory, 'rehearse'), `${name}-${process.pid}`);
   const rehearsal = await startRehearsal({
-    postgres: majors.postgres ?? providePostgres(() => {}),
-    restorePostgres: majors.restorePostgres,
+    ...options,
+    postgres: options.postgres ?? providePostgres(() => {}),
     directory: run.path,
     size,
     steps: createSteps(createOutput(true)),

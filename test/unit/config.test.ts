@@ -107,6 +107,7 @@ describe('defaults', () => {
             zstdLevel: 1,
             reuseUnchangedFor: 604_800,
             lockTimeout: 60,
+            clientEncryption: false,
             allowSkipped: [],
             task: { vcpu: 2, memoryGiB: 4, storageGiB: 21, timeout: 21_600, heartbeatTimeout: 300 },
           },
@@ -278,6 +279,7 @@ describe('values that are refused', () => {
       withDatabase({ name: 'platform' }),
       /^databases\[0\]\.name is 'platform'.*not 'platform'/,
     ],
+    ['the name of the key stack', withDatabase({ name: 'keys' }), /^databases\[0\]\.name is 'keys'/],
     ['a long name', withDatabase({ name: 'a'.repeat(25) }), /^databases\[0\]\.name/],
     ['an old major', withDatabase({ version: 12 }), /^databases\[0\]\.version is 12\. Allowed: 13, 14.*Example: 17$/],
     ['a version as text', withDatabase({ version: '17' }), /version is '17'/],
@@ -298,6 +300,11 @@ describe('values that are refused', () => {
       'a duration without a unit',
       withDatabase({ logical: { lockTimeout: 60 } }),
       /lockTimeout is 60\. Allowed: a number and a unit/,
+    ],
+    [
+      'encryption that leaves the WAL readable',
+      withDatabase({ logical: { clientEncryption: true }, physical: {} }),
+      /^databases\[0\]\.logical\.clientEncryption is true, but base backups and WAL/,
     ],
     [
       'a kind that nothing skips',

@@ -9,7 +9,7 @@ const object: ManifestObject = { ...sampleObject(key, [5]), role: 'table', relat
 const backup = sampleManifest({ objects: [sampleObject('main', [5]), object] });
 const parent = databaseOf(backup, 'orders') as DatabaseBackup;
 const table = parent.tables[0] as (typeof parent.tables)[number];
-const on = (date: string, maxAgeSeconds = 7 * day) => ({ now: new Date(date), maxAgeSeconds });
+const on = (date: string, maxAgeSeconds = 7 * day) => ({ now: new Date(date), maxAgeSeconds, encrypted: false });
 
 describe('reusing an object of the parent backup', () => {
   it('takes the one of a table whose content and columns are the same', () => {
@@ -24,6 +24,14 @@ describe('reusing an object of the parent backup', () => {
     ['another table', { relation: 'public.orders' }],
   ])('does not for %s', (_, change) => {
     expect(reusableObject(parent, { ...table, ...change }, on('2026-11-22T02:00:00Z'))).toBeUndefined();
+  });
+
+  it('does not where encryption was turned on or off since', () => {
+    const options = on('2026-11-22T02:00:00Z');
+    const sealed = { ...parent, objects: [{ ...object, encryption: 'aws-encryption-sdk' }] };
+    expect(reusableObject(sealed, table, options)).toBeUndefined();
+    expect(reusableObject(parent, table, { ...options, encrypted: true })).toBeUndefined();
+    expect(reusableObject(sealed, table, { ...options, encrypted: true })).toBe(sealed.objects[0]);
   });
 
   it('does not for a table that lies in main with others', () => {

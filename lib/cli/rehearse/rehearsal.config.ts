@@ -3,6 +3,7 @@ import { defineConfig } from '../../config/schema.ts';
 /** What a rehearsal deploys: the sample of pgdr.config.ts, for a database of the PostgreSQL that this machine has. */
 type Major = 13 | 14 | 15 | 16 | 17 | 18;
 const major = Number(process.env.PGDR_REHEARSE_MAJOR) as Major;
+const clientEncryption = process.env.PGDR_REHEARSE_CLIENT_ENCRYPTION === 'true';
 const restoreMajor = Number(process.env.PGDR_REHEARSE_RESTORE_MAJOR ?? major) as Major;
 
 /** The smallest that Fargate has; a silent task is given up after half a minute, so that a rehearsal of it is short. */
@@ -17,7 +18,7 @@ export default defineConfig({
       engine: 'postgres',
       version: major,
       primary: { secret: 'orders/primary' },
-      logical: { task: { ...smallTask } },
+      logical: { clientEncryption, task: { ...smallTask } },
       restore: {
         targets: [
           { secret: 'orders/restore' },

@@ -45,6 +45,8 @@ export interface RehearsalOptions {
   /** Bytes of data to begin with. */
   readonly size: number;
   readonly steps: Steps;
+  /** Encrypts backups before they are stored. @default false */
+  readonly clientEncryption?: boolean;
   /** Gives the assembly to deploy in the place of the synthesized one: for tests that take something from a template. */
   readonly alter?: (assembly: string) => string;
   /** Port of the cloud's endpoint. @default a free one */
@@ -107,6 +109,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       const result = await synthesize(rehearsalConfig, {
         PGDR_REHEARSE_MAJOR: String(postgres.major),
         PGDR_REHEARSE_RESTORE_MAJOR: String(restorePostgres.major),
+        PGDR_REHEARSE_CLIENT_ENCRYPTION: String(options.clientEncryption ?? false),
       });
       say(`${result.reused ? 'unchanged, reused ' : ''}${relative(process.cwd(), result.directory)}`);
       return options.alter?.(result.directory) ?? result.directory;
