@@ -1,26 +1,24 @@
 import type { SNSEvent } from 'aws-lambda';
 import { readSecret } from '../lib/aws/secret.ts';
+import { postJson } from '../lib/aws/webhook.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Outcome } from '../lib/core/outcome.ts';
+import { isAlarmNotice, isWorthTelling, slackAlarm } from '../lib/core/slack-alarm.ts';
 import { slackMessage } from '../lib/core/slack-message.ts';
 import { defineHandler, logger } from './define-handler.ts';
 
 /**
- * Tells Slack. A delivery that fails throws: SNS calls again with backoff, and no workflow waits for it, so that a
- * Slack outage never fails a backup.
+ * Tells Slack of outcomes and alarms. A delivery that fails throws: Lambda calls again twice and keeps the message in
+ * a dead-letter queue then. No workflow waits for any of it, so that a Slack outage never fails a backup.
  */
 export const handler = defineHandler(async (event: SNSEvent): Promise<void> => {
   const url = webhookUrl(await readSecret(process.env.SLACK_WEBHOOK_SECRET ?? ''));
   for (const record of event.Records) {
-    const outcome = JSON.parse(record.Sns.Message) as Outcome;
-    const answer = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(slackMessage(outcome)),
-      signal: AbortSignal.timeout(10_000),
-    });
-    if (!answer.ok) throw new Error(`Slack answered ${answer.status}: ${(await answer.text()).slice(0, 200)}`);
-    logger.info('told Slack', { workflow: outcome.workflow, database: outcome.database, ok: outcome.ok });
+    const told: unknown = JSON.parse(record.Sns.Message);
+    if (isAlarmNotice(told) && !isWorthTelling(told)) continue;
+    const message = isAlarmNotice(told) ? slackAlarm(told) : slackMessage(told as Outcome, process.env.RUNBOOKS);
+    await postJson(url, message);
+    logger.info('told Slack', { text: message.text });
   }
 });
 

@@ -1,5 +1,4 @@
-import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { type MetricName, metricCatalogue, metricNamespace } from '../lib/core/metrics.ts';
+import { publishEmbedded } from '../lib/aws/embedded-metrics.ts';
 import type { BackupSummary, Outcome, ProofSummary, RestoreSummary, Workflow } from '../lib/core/outcome.ts';
 import { metricsOf } from '../lib/core/outcome-metrics.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
@@ -44,23 +43,6 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     ...(failure && { failure: ownFailure as Outcome['failure'] }),
   };
   const metrics = metricsOf(outcome);
-  if (metrics.size > 0) publish(event.database, metrics);
+  publishEmbedded(event.database, metrics);
   return outcome;
 });
-
-/** Embedded metrics: a log line that CloudWatch turns into metrics, so that this function needs no permission. */
-function publish(database: string, values: ReadonlyMap<MetricName, number>): void {
-  const metrics = new Metrics({ namespace: metricNamespace });
-  // Without the `service` dimension that Metrics adds by itself: the catalogue knows one dimension.
-  metrics.clearDefaultDimensions();
-  metrics.addDimension('Database', database);
-  const units = {
-    Count: MetricUnit.Count,
-    Seconds: MetricUnit.Seconds,
-    Bytes: MetricUnit.Bytes,
-    Percent: MetricUnit.Percent,
-    None: MetricUnit.NoUnit,
-  };
-  for (const [name, value] of values) metrics.addMetric(name, units[metricCatalogue[name].unit], value);
-  metrics.publishStoredMetrics();
-}

@@ -30,6 +30,14 @@ export const workflowLogGroup = (system: string, workflow: string): string =>
 export const functionName = (system: string, name: string): string => `${system}-${name}`;
 export const stateMachineName = (system: string, workflow: string): string => `${system}-${workflow}`;
 export const outcomeTopicName = (system: string): string => `${system}-outcomes`;
+export const alarmTopicName = (system: string): string => `${system}-alarms`;
+/** Of a database's alarm, or of the platform's where no database is named. */
+export const alarmName = (system: string, database: string | undefined, id: string): string =>
+  [system, database ?? 'platform', id].join('-');
+/** Of the composite that pages for an alarm unless another one explains it. */
+export const pageName = (system: string, database: string, id: string): string =>
+  `${alarmName(system, database, id)}-page`;
+export const notificationDeadLetterQueueName = (system: string): string => `${system}-notification-dead-letters`;
 export const scheduleGroupName = (system: string): string => `${system}-pgdr`;
 export const scheduleName = (system: string, database: string, workflow: string): string =>
   `${system}-${database}-${workflow}`;

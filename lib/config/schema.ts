@@ -22,6 +22,8 @@ const secretName = matching(
   'the name of a Secrets Manager secret (letters, digits, /_+=.@-), not its ARN and never its value',
   'pgdr/slack',
 );
+const mailAddress = matching(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'an e-mail address', 'oncall@example.com');
+const httpsUrl = matching(/^https:\/\/[^\s/]+(\/\S*)?$/, 'a URL that begins with https://', 'https://example.com/pgdr');
 const tagText = matching(/^[^\n]{0,256}$/, 'text of up to 256 characters', 'platform-team');
 
 const wholeDays = duration('1 day', '36500 days', '30 days').refine((seconds) => seconds % 86_400 === 0, {
@@ -47,7 +49,12 @@ export const configSchema = object({
     { lock: lock.prefault({}) },
     { daily: expiry, monthly: expiry, pitr: 'it is pitrWindow of a database, under physical' },
   ).prefault({}),
-  notifications: object({ slackWebhookSecret: secretName.optional() }).prefault({}),
+  notifications: object({
+    slackWebhookSecret: secretName.optional(),
+    email: z.array(mailAddress).default([]),
+    https: z.array(httpsUrl).default([]),
+    runbooks: httpsUrl.optional(),
+  }).prefault({}),
   tags: z.record(z.string(), tagText).default({}),
 }).superRefine((config, context) => {
   if (config.regions.primary === config.regions.recovery) {

@@ -1,6 +1,13 @@
 import { ArnFormat, Aws, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { backupBucketName, keyAlias, stateMachineName, type TaskPurpose, taskRoleName } from '../config/names.ts';
+import {
+  backupBucketName,
+  functionName,
+  keyAlias,
+  stateMachineName,
+  type TaskPurpose,
+  taskRoleName,
+} from '../config/names.ts';
 
 /**
  * ARNs from names. Stacks find each other by these literals and never by exports, so that a database comes or goes
@@ -12,6 +19,12 @@ const arn = (scope: Construct, service: string, resource: string, name: string, 
 
 export const stateMachineArn = (scope: Construct, system: string, workflow: string): string =>
   arn(scope, 'states', 'stateMachine', stateMachineName(system, workflow), ArnFormat.COLON_RESOURCE_NAME);
+
+export const functionArn = (scope: Construct, system: string, name: string): string =>
+  arn(scope, 'lambda', 'function', functionName(system, name), ArnFormat.COLON_RESOURCE_NAME);
+
+export const alarmArn = (scope: Construct, name: string): string =>
+  arn(scope, 'cloudwatch', 'alarm', name, ArnFormat.COLON_RESOURCE_NAME);
 
 export const roleArn = (scope: Construct, name: string): string =>
   Stack.of(scope).formatArn({ service: 'iam', region: '', resource: 'role', resourceName: name });

@@ -5,7 +5,7 @@ import { CfnScheduleGroup } from 'aws-cdk-lib/aws-scheduler';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { scheduleDeadLetterQueueName, scheduleGroupName, scheduleRoleName } from '../config/names.ts';
-import { scheduleGroupArn, stateMachineArn } from './arns.ts';
+import { functionArn, scheduleGroupArn, stateMachineArn } from './arns.ts';
 import { acknowledge, allow, makeRole } from './permissions.ts';
 
 export interface ScheduleGroupProps {
@@ -13,11 +13,12 @@ export interface ScheduleGroupProps {
   readonly key: IKey;
   /** What schedules may start. */
   readonly workflows: readonly string[];
+  readonly functions: readonly string[];
 }
 
 /** What the schedules of all databases share: a group, the role that starts executions, a queue for lost starts. */
 export class ScheduleGroup extends Construct {
-  constructor(scope: Construct, id: string, { system, key, workflows }: ScheduleGroupProps) {
+  constructor(scope: Construct, id: string, { system, key, workflows, functions }: ScheduleGroupProps) {
     super(scope, id);
     const group = scheduleGroupName(system);
     new CfnScheduleGroup(this, 'Group', { name: group });
@@ -48,6 +49,7 @@ export class ScheduleGroup extends Construct {
         actions: ['states:StartExecution'],
         resources: workflows.map((workflow) => stateMachineArn(this, system, workflow)),
       },
+      { actions: ['lambda:InvokeFunction'], resources: functions.map((name) => functionArn(this, system, name)) },
       { actions: ['sqs:SendMessage'], resources: [deadLetters.queueArn] },
       { actions: ['kms:Decrypt', 'kms:GenerateDataKey'], resources: [key.keyArn] },
     );

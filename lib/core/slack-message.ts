@@ -1,16 +1,10 @@
+import { runbookLink } from './alarm-text.ts';
 import { humanBytes, humanSeconds } from './human.ts';
-import type { Outcome } from './outcome.ts';
+import type { Outcome, Workflow } from './outcome.ts';
+import { link } from './slack-alarm.ts';
+import { cut, escapeText, limits, type SlackMessage, section } from './slack-text.ts';
 
-/** An outcome as one Slack message (Block Kit, https://docs.slack.dev/reference/block-kit). */
-
-export interface SlackMessage {
-  /** Shown where blocks are not: notifications, screen readers. */
-  readonly text: string;
-  readonly blocks: readonly Record<string, unknown>[];
-}
-
-/** Slack's limits: 3,000 characters in a section's text, 2,000 in a field, 150 in a header, ten fields a section. */
-const limits = { section: 3000, field: 2000, header: 150, fields: 10 } as const;
+/** An outcome as one Slack message. */
 
 const titles = {
   'backup-logical': { ok: 'Backup taken and verified', failed: 'Backup FAILED' },
@@ -18,7 +12,12 @@ const titles = {
   restore: { ok: 'Restored', failed: 'Restore FAILED' },
 } as const;
 
-export function slackMessage(outcome: Outcome): SlackMessage {
+/** Whether a message is that of an outcome of this workflow, by what {@link slackMessage} begins it with. */
+export const tellsOutcome = ({ text }: Pick<SlackMessage, 'text'>, workflow: Workflow): boolean =>
+  Object.values(titles[workflow]).some((title) => text.includes(`${title}: `));
+
+/** `runbooks`: the URL below which people find them; a path of the repository is named without it. */
+export function slackMessage(outcome: Outcome, runbooks?: string): SlackMessage {
   const title = titles[outcome.workflow][outcome.ok ? 'ok' : 'failed'];
   const headline = `${outcome.ok ? '✅' : '🚨'} ${title}: ${outcome.database}`;
   const { failure } = outcome;
@@ -26,7 +25,7 @@ export function slackMessage(outcome: Outcome): SlackMessage {
     text: cut(escapeText(failure ? `${headline}: ${failure.error} in "${failure.step}"` : headline), limits.section),
     blocks: [
       { type: 'header', text: { type: 'plain_text', text: cut(headline, limits.header), emoji: true } },
-      ...(failure ? failureBlocks(failure) : []),
+      ...(failure ? failureBlocks(failure, runbooks) : []),
       { type: 'section', fields: facts(outcome).slice(0, limits.fields).map(field) },
       {
         type: 'context',
@@ -36,14 +35,16 @@ export function slackMessage(outcome: Outcome): SlackMessage {
   };
 }
 
-function failureBlocks(failure: NonNullable<Outcome['failure']>): Record<string, unknown>[] {
-  const section = (text: string) => ({ type: 'section', text: { type: 'mrkdwn', text } });
+function failureBlocks(
+  failure: NonNullable<Outcome['failure']>,
+  runbooks: string | undefined,
+): Record<string, unknown>[] {
   // The code fence must close inside the limit, whatever the message holds.
   const message = cut(escapeText(failure.message).replaceAll('```', "'''"), limits.section - 400);
   return [
     section(`*${escapeText(failure.error)}* in step *${escapeText(failure.step)}*\n\`\`\`${message}\`\`\``),
     section(
-      `*Intact:* ${escapeText(failure.intact)}\n*Try:* ${escapeText(failure.tryNext)}\n*Runbook:* ${escapeText(failure.runbook)}`,
+      `*Intact:* ${escapeText(failure.intact)}\n*Try:* ${escapeText(failure.tryNext)}\n*Runbook:* ${link(runbookOf(failure.runbook, runbooks))}`,
     ),
   ];
 }
@@ -85,7 +86,6 @@ const field = ([label, value]: [string, string]) => ({
   text: cut(`*${escapeText(label)}*\n${escapeText(value)}`, limits.field),
 });
 
-/** Slack gives meaning to these three alone: https://docs.slack.dev/messaging/formatting-message-text#escaping */
-const escapeText = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
-
-const cut = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+/** A failure names its runbook by the path in the repository. */
+const runbookOf = (path: string, base: string | undefined): string =>
+  runbookLink(path.replace(/^.*\/|\.md$/g, ''), base);

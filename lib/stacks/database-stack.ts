@@ -1,11 +1,14 @@
 import { Stack, Tags } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { databaseStackName } from '../config/names.ts';
+import { AlarmSet } from '../constructs/alarm-set.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
 import { DatabaseSchedule } from '../constructs/database-schedule.ts';
 import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
 import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
+import { postureFunction, postureSchedule } from '../constructs/posture.ts';
 import { type RegionProps, regionOf } from './platform-stack.ts';
 
 export interface DatabaseStackProps extends RegionProps {
@@ -31,16 +34,32 @@ export class DatabaseStack extends Stack {
     // Both regions hold the same schedules; those of the region that holds the writer are on. Failover will switch
     // them, until then the writer is in the primary region.
     const enabled = role === 'primary';
-    const common = { system, database: database.name, enabled };
+    const common = { system, database: database.name, enabled, kind: 'workflow' as const };
     new DatabaseSchedule(this, 'BackupLogical', {
       ...common,
-      workflow: 'backup-logical',
+      starts: 'backup-logical',
       expression: database.logical.schedule.expression,
     });
     new DatabaseSchedule(this, 'RestoreTest', {
       ...common,
-      workflow: 'restore-test',
+      starts: 'restore-test',
       expression: database.restoreTest.schedule.expression,
+    });
+    // In both regions: each looks at what it holds itself, and tells the other that it lives.
+    new DatabaseSchedule(this, 'Posture', {
+      ...common,
+      starts: postureFunction,
+      kind: 'function',
+      expression: postureSchedule,
+      enabled: true,
+    });
+    new AlarmSet(this, 'Alarms', {
+      system,
+      database: database.name,
+      subject: alarmSubjectOf(database),
+      capabilities: capabilitiesOf(database),
+      watching: enabled,
+      runbooks: config.notifications.runbooks,
     });
   }
 }

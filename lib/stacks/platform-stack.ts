@@ -2,11 +2,14 @@ import { Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { platformStackName } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
+import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { BackupVault } from '../constructs/backup-vault.ts';
 import { Network } from '../constructs/network.ts';
+import { Notifications } from '../constructs/notifications.ts';
 import { OutcomeTopic } from '../constructs/outcome-topic.ts';
+import { PlatformAlarmSet } from '../constructs/platform-alarm-set.ts';
+import { Posture, postureFunction } from '../constructs/posture.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
-import { Slack } from '../constructs/slack.ts';
 import { StateTable } from '../constructs/state-table.ts';
 import { WorkerCluster } from '../constructs/worker-cluster.ts';
 import { scheduledWorkflows, Workflows } from '../constructs/workflows.ts';
@@ -18,6 +21,10 @@ export interface RegionProps {
 
 /** The region that a role stands for. */
 export const regionOf = ({ config, role }: RegionProps): string => config.regions[role];
+
+/** The other one. */
+export const peerOf = ({ config, role }: RegionProps): string =>
+  config.regions[role === 'primary' ? 'recovery' : 'primary'];
 
 /** Majors whose tools are needed for a database: its own, and those of the servers it is or may be restored to. */
 const majorsOf = ({ version, restore, restoreTest }: Config['databases'][number]): number[] => [
@@ -51,10 +58,29 @@ export class PlatformStack extends Stack {
     new WorkerCluster(this, 'Workers', { system, majors });
     const outcomes = new OutcomeTopic(this, 'Outcomes', { system, key: vault.key });
     new Workflows(this, 'Workflows', { system, vault, network, outcomes });
-    new ScheduleGroup(this, 'Schedules', { system, key: vault.key, workflows: scheduledWorkflows });
-    const { slackWebhookSecret } = config.notifications;
-    if (slackWebhookSecret) {
-      new Slack(this, 'Slack', { system, topic: outcomes.topic, webhookSecret: slackWebhookSecret });
-    }
+    new ScheduleGroup(this, 'Schedules', {
+      system,
+      key: vault.key,
+      workflows: scheduledWorkflows,
+      functions: [postureFunction],
+    });
+    const alarms = new AlarmTopic(this, 'Alarms', { system, key: vault.key });
+    new Posture(this, 'Posture', { system, vault, peerRegion: peerOf(props) });
+    const { notifications } = config;
+    new Notifications(this, 'Notifications', {
+      system,
+      key: vault.key,
+      topics: [outcomes.topic, alarms.topic],
+      notifications,
+    });
+    const tellsSlack = notifications.slackWebhookSecret !== undefined;
+    new PlatformAlarmSet(this, 'PlatformAlarms', {
+      system,
+      topic: alarms.topic,
+      runbooks: notifications.runbooks,
+      functions: [postureFunction, 'record-outcome', ...(tellsSlack ? ['notify-slack'] : [])],
+      machines: [...scheduledWorkflows, 'restore'],
+      tellsSlack,
+    });
   }
 }

@@ -73,7 +73,12 @@ export function createCloudWatch(world: World, options: AlarmOptions = {}): Clou
     ...metricDataOperations(authorize, samplesOf),
 
     PutMetricData: async (input, context) => {
-      await authorize(context, { operation: 'PutMetricData', resource: '*', input: { Namespace: input.Namespace } });
+      await authorize(context, {
+        operation: 'PutMetricData',
+        resource: '*',
+        input: { Namespace: input.Namespace },
+        conditions: { 'cloudwatch:namespace': input.Namespace },
+      });
       if (!input.Namespace) throw new AwsError('MissingParameter', 'The parameter Namespace is required.');
       if (String(input.Namespace).startsWith('AWS/')) {
         throw new AwsError('InvalidParameterValue', 'The value AWS/ for parameter Namespace is invalid.');

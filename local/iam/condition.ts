@@ -60,6 +60,7 @@ const SINGLE_KEYS = [
   'aws:SourceAccount',
   'aws:SourceArn',
   'aws:ViaAWSService',
+  'cloudwatch:namespace',
   'ecs:cluster',
   'ecs:CreateAction',
   'iam:PassedToService',

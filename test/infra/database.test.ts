@@ -111,10 +111,18 @@ describe('schedules', () => {
     ]);
   });
 
-  test('are on in the primary region alone', () => {
+  test('are on in the primary region alone, but for the one that looks at what the region holds', () => {
     for (const database of ['orders', 'ledger']) {
-      expect(schedules(`acme-${database}-eu-north-1`).map(({ State }) => State)).toEqual(['ENABLED', 'ENABLED']);
-      expect(schedules(`acme-${database}-us-east-1`).map(({ State }) => State)).toEqual(['DISABLED', 'DISABLED']);
+      expect(schedules(`acme-${database}-eu-north-1`).map(({ State }) => State)).toEqual([
+        'ENABLED',
+        'ENABLED',
+        'ENABLED',
+      ]);
+      expect(schedules(`acme-${database}-us-east-1`).map(({ State }) => State)).toEqual([
+        'DISABLED',
+        'DISABLED',
+        'ENABLED',
+      ]);
     }
   });
 });

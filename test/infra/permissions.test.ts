@@ -22,7 +22,9 @@ const wildcards: Record<string, string> = {
   'arn:aws:iam::<AWS::AccountId>:role/acme-*-recover-eu-north-1': 'the recovery role of every database',
   'arn:aws:iam::<AWS::AccountId>:role/acme-*-restore-eu-north-1': 'the restore role of every database',
   '<bucket>/*': 'verification reads the backups of every database',
-  '<bucket>/*/verification.json': 'verification is written down beside each backup',
+  '<bucket>/*/verification.json': 'verification is written down beside each backup, and read to tell its age',
+  '<bucket>/*/manifest.json': 'the state of replication of every backup',
+  '<bucket>/*/proofs/*': 'reports of restore tests of every database are read to tell their age',
   'arn:aws:kms:eu-north-1:<AWS::AccountId>:key/*': 'the key is known by its alias, a condition',
   'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/acme/orders/*': 'objects of one database',
   'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/acme/orders/main/proofs/*': 'proofs of one database',
@@ -40,7 +42,10 @@ test('an unconditional "*" is only where the API has no resource', () => {
   const actions = [...statements(platform), ...statements(database)]
     .filter(({ resources, condition }) => resources.includes('*') && !condition)
     .flatMap(({ actions }) => actions);
-  expect(actions.filter((action) => !/^(logs|xray):/.test(action))).toEqual(['ecr:GetAuthorizationToken']);
+  expect(actions.filter((action) => !/^(logs|xray):/.test(action))).toEqual([
+    'ecr:GetAuthorizationToken',
+    'ecs:DescribeTaskDefinition',
+  ]);
   const ownLogs = actions.filter((action) => action.startsWith('logs:'));
   expect(ownLogs.every((action) => /LogDeliver|DescribeLogGroups|ResourcePolic/.test(action))).toBe(true);
 });

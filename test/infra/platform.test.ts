@@ -36,6 +36,8 @@ describe('the app', () => {
       assembly.stacks.flatMap(({ template }) => Object.values<Loose>(template.Resources).map(({ Type }) => Type)),
     );
     expect([...types].sort()).toEqual([
+      'AWS::CloudWatch::Alarm',
+      'AWS::CloudWatch::CompositeAlarm',
       'AWS::DynamoDB::Table',
       'AWS::EC2::FlowLog',
       'AWS::EC2::RouteTable',
@@ -51,6 +53,7 @@ describe('the app', () => {
       'AWS::IAM::Role',
       'AWS::KMS::Alias',
       'AWS::KMS::Key',
+      'AWS::Lambda::EventInvokeConfig',
       'AWS::Lambda::Function',
       'AWS::Lambda::Permission',
       'AWS::Logs::LogGroup',
@@ -74,7 +77,7 @@ describe('the app', () => {
     const fleet = synthesize({ databases });
     expect(fleet.stacks).toHaveLength(2 + 2 * names.length);
     expect(fleet.template(platform)).toEqual(template(platform));
-    expect(Object.keys(fleet.template('acme-db-3-eu-north-1').Resources).length).toBeLessThan(20);
+    expect(Object.keys(fleet.template('acme-db-3-eu-north-1').Resources).length).toBeLessThan(40);
   });
 });
 
@@ -145,6 +148,7 @@ describe.each(regions)('the platform in %s', (region) => {
       'acme-confirm-verification',
       'acme-notify-slack',
       'acme-plan-verification',
+      'acme-publish-posture',
       'acme-record-outcome',
       'acme-verify-objects',
     ]);
@@ -237,6 +241,7 @@ describe('options', () => {
     const quiet = synthesize({ notifications: {} });
     expect(quiet.resources(platform, 'AWS::SNS::Subscription')).toEqual([]);
     expect(JSON.stringify(quiet.template(platform))).not.toContain('notify-slack');
+    expect(JSON.stringify(quiet.template(platform))).not.toContain('notification-dead-letters');
   });
 
   test('an image for each major in use, those of restore tests too', () => {
@@ -283,7 +288,9 @@ describe('options', () => {
 });
 
 test('no function may do more than its work', () => {
-  const own = statements(template(platform)).filter(({ policy }) => /Function|Slack|Verif|Outcome/.test(policy));
+  const own = statements(template(platform)).filter(({ policy }) =>
+    /Function|Notif|Posture|Verif|Outcome/.test(policy),
+  );
   const actions = new Map<string, Set<string>>();
   for (const { policy, actions: allowed } of own) {
     const name = policy.replace(/^Workflows|RoleDefaultPolicy.*$/g, '');
@@ -295,6 +302,7 @@ test('no function may do more than its work', () => {
     VerifyObjects: [...read, 's3:GetObjectVersion'].sort(),
     ConfirmVerification: [...read, 'kms:GenerateDataKey', 's3:PutObject'].sort(),
     RecordOutcome: [],
-    SlackNotify: ['secretsmanager:GetSecretValue'],
+    NotificationsNotify: ['kms:Decrypt', 'kms:GenerateDataKey', 'secretsmanager:GetSecretValue', 'sqs:SendMessage'],
+    PosturePublish: [...read, 'cloudwatch:PutMetricData', 'ecs:DescribeTaskDefinition', 'ssm:GetParameter'].sort(),
   });
 });

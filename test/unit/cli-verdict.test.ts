@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Evidence, judgeRehearsal } from '../../lib/cli/rehearse/verdict.ts';
+import { type Evidence, expectedMetrics, judgeRehearsal } from '../../lib/cli/rehearse/verdict.ts';
 import type { Manifest } from '../../lib/core/manifest.ts';
 import type { ProofReport } from '../../lib/core/proof.ts';
 
@@ -21,7 +21,11 @@ const proof = {
 const good: Evidence = {
   backup: { status: 'SUCCEEDED', manifest, verification: { parts: 3 } as never },
   restore: { status: 'SUCCEEDED', proof },
-  metrics: { BackupSucceeded: 1, RestoreTestSucceeded: 1 },
+  metrics: {
+    ...Object.fromEntries(expectedMetrics.map((name) => [name, 5])),
+    BackupSucceeded: 1,
+    RestoreTestSucceeded: 1,
+  },
   slackMessages: 2,
   slackRefused: [],
   commitsDuringBackup: 10,
@@ -59,8 +63,12 @@ describe('the verdict over a rehearsal', () => {
         },
       },
     ],
-    ['metric BackupSucceeded = 1', { ...good, metrics: { RestoreTestSucceeded: 1 } }],
-    ['metric RestoreTestSucceeded = 1', { ...good, metrics: { BackupSucceeded: 1, RestoreTestSucceeded: 0 } }],
+    ['metric BackupSucceeded = 1', { ...good, metrics: { ...good.metrics, BackupSucceeded: 0 } }],
+    ['metric RestoreTestSucceeded = 1', { ...good, metrics: { ...good.metrics, RestoreTestSucceeded: 0 } }],
+    [
+      'every metric of backups and restore tests came',
+      { ...good, metrics: { ...good.metrics, BackupAgeSeconds: undefined } },
+    ],
     ['Slack took two messages', { ...good, slackMessages: 1 }],
     ['Slack took two messages', { ...good, slackRefused: ['no_text'] }],
     ['the source was written to meanwhile', { ...good, commitsDuringBackup: 0 }],

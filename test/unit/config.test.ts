@@ -123,7 +123,7 @@ describe('defaults', () => {
         },
       ],
       retention: { lock: { mode: 'GOVERNANCE', duration: 2_592_000 } },
-      notifications: {},
+      notifications: { email: [], https: [] },
       tags: {},
     });
   });

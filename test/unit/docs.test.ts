@@ -2,8 +2,10 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../lib/cli/program.ts';
+import { alarmCatalogue } from '../../lib/core/alarms.ts';
 import { errorCatalogue } from '../../lib/core/errors.ts';
-import { metricCatalogue } from '../../lib/core/metrics.ts';
+import { dimensionOf, type MetricName, metricCatalogue } from '../../lib/core/metrics.ts';
+import { type PlatformAlarm, platformAlarms } from '../../lib/core/platform-alarms.ts';
 
 const pages = ['README.md', ...globSync('docs/**/*.md')];
 
@@ -29,19 +31,78 @@ describe('the documentation', () => {
 
   it('lists the metrics of the catalogue (vitest -u rewrites it)', async () => {
     const rows = Object.entries(metricCatalogue).map(
-      ([name, { unit, meaning }]) => `| \`${name}\` | ${unit} | ${meaning} |`,
+      ([name, { unit, meaning, by }]) =>
+        `| \`${name}\` | ${dimensionOf(name as MetricName)} | ${unit} | ${meaning} | ${by.join(', ')} |`,
     );
     const text = [
       '# Metrics',
       '',
-      'Namespace `pgdr`, dimension `Database`. Made from `lib/core/metrics.ts`.',
+      'Namespace `pgdr`. Made from `lib/core/metrics.ts`. [Alarms](alarms.md) watch them.',
       '',
-      '| Metric | Unit | Meaning |',
-      '|---|---|---|',
+      '| Metric | Dimension | Unit | Meaning | Published by |',
+      '|---|---|---|---|---|',
       ...rows,
       '',
     ];
     await expect(text.join('\n')).toMatchFileSnapshot('../../docs/metrics.md');
+  });
+
+  it('lists the alarms of the catalogues (vitest -u rewrites it)', async () => {
+    const silence = { breaching: 'alarms', notBreaching: 'is well', ignore: 'changes nothing' };
+    const page = (runbook: string) => `[${runbook}](runbooks/${runbook}.md)`;
+    const rows = Object.entries(alarmCatalogue).map(
+      ([
+        id,
+        {
+          metric,
+          thresholdText,
+          periods: [m, n],
+          periodSeconds,
+          missing,
+          severity,
+          needs,
+          explainedBy,
+          runbook,
+        },
+      ]) =>
+        `| \`${id}\` | \`${metric}\` | ${thresholdText} | ${m} of ${n} × ${periodSeconds / 60} min | ${silence[missing]} | ${severity} | ` +
+        `${needs} | ${explainedBy?.join(', ') ?? ''} | ${page(runbook)} |`,
+    );
+    const platform = Object.entries(platformAlarms as Record<string, PlatformAlarm>).map(
+      ([id, { says, namespace, metric, missing, severity, quiet, runbook }]) =>
+        `| \`${id}\` | ${says} | \`${namespace}\` \`${metric}\` | ${silence[missing]} | ${quiet ? 'shown, not told' : severity} | ${page(runbook)} |`,
+    );
+    const text = [
+      '# Alarms',
+      '',
+      'Made from `lib/core/alarms.ts` and `lib/core/platform-alarms.ts`, and a test holds them together. Every change of state',
+      'goes to the topic `{system}-alarms`, and from there to Slack, mailboxes and HTTPS endpoints',
+      '([notifications](configuration.md#notifications)), with the link of its runbook. An alarm that others *explain* waits',
+      'while one of them is on: one incident, one page.',
+      '',
+      '## Of a database',
+      '',
+      '`{system}-{database}-{id}`, in the region that watches it; a `-page` behind it is the composite that tells.',
+      '',
+      '| Alarm | Metric | When above (below for what counts) | Held for | Silence | Severity | Needs | Explained by | Runbook |',
+      '|---|---|---|---|---|---|---|---|---|',
+      ...rows,
+      '',
+      '## Of pgdr itself',
+      '',
+      '`{system}-platform-{id}`, in both regions.',
+      '',
+      '| Alarm | Says | Metric | Silence | Severity | Runbook |',
+      '|---|---|---|---|---|---|',
+      ...platform,
+      '',
+    ];
+    await expect(text.join('\n')).toMatchFileSnapshot('../../docs/alarms.md');
+  });
+
+  it('has a runbook for every alarm', () => {
+    for (const { runbook } of [...Object.values(alarmCatalogue), ...Object.values(platformAlarms)])
+      expect(existsSync(`docs/runbooks/${runbook}.md`), runbook).toBe(true);
   });
 
   it.each(pages)('%s links only to what exists', (page) => {

@@ -1,7 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describeFailure, isErrorName } from '../../core/errors.ts';
+import type { MetricName } from '../../core/metrics.ts';
 import { checksOf, type ProofReport, tablesOf, totalRows } from '../../core/proof.ts';
+import { tellsOutcome } from '../../core/slack-message.ts';
 import { CliError, type ErrorReport, reportOf, toCliError } from '../errors.ts';
-import { latestProof, readBackup, readMetrics } from '../evidence.ts';
+import { latestProof, type Metrics, readBackup, readMetrics } from '../evidence.ts';
 import type { Output } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import { createSteps, type Steps } from '../steps.ts';
@@ -34,7 +37,7 @@ export async function conduct(options: ConductOptions): Promise<RehearsalResult>
   try {
     rehearsal = await startRehearsal({ ...options, steps });
     parts.sourceBytes = rehearsal.sourceBytes;
-    await (options.fault ? rehearseFault(rehearsal, options.fault, parts) : rehearse(rehearsal, parts));
+    await (options.fault ? rehearseFault(rehearsal, options.fault, parts) : rehearse(rehearsal, parts, steps));
     await readBack(rehearsal, began, parts, steps);
     if (!options.fault) parts.error ??= brokenCheck(parts);
   } catch (thrown) {
@@ -64,7 +67,7 @@ export async function conduct(options: ConductOptions): Promise<RehearsalResult>
 }
 
 /** Both workflows by their schedules, then what the cloud shows of them. */
-async function rehearse(rehearsal: Rehearsal, parts: Parts): Promise<void> {
+async function rehearse(rehearsal: Rehearsal, parts: Parts, steps: Steps): Promise<void> {
   const commitsBefore = rehearsal.writeLoad?.commits() ?? 0;
   const backup = await rehearsal.run('backup-logical');
   const commitsDuringBackup = (rehearsal.writeLoad?.commits() ?? 0) - commitsBefore;
@@ -78,15 +81,32 @@ async function rehearse(rehearsal: Rehearsal, parts: Parts): Promise<void> {
   if (!restore.succeeded) parts.error = errorOf(restore);
 
   const { clients, settings, webhook } = rehearsal;
+  await steps.run('Publish posture', async (say) => {
+    await rehearsal.publishPosture();
+    const { BackupAgeSeconds: age } = await waitForMetric(clients, 'BackupAgeSeconds', backup.startedAt);
+    if (age !== undefined) say(`the newest verified backup is ${Math.round(age)} s old`);
+  });
   const stored = await readBackup(clients, settings.bucket, backup.outcome?.backup?.manifestKey ?? '');
   parts.checks = judgeRehearsal({
     backup: { status: backup.execution.status ?? '', ...stored },
     restore: { status: restore.execution.status ?? '', proof },
     metrics: await readMetrics(clients, database, backup.startedAt),
-    slackMessages: webhook.messages.length,
+    slackMessages: webhook.messages.filter(
+      (message) => tellsOutcome(message, 'backup-logical') || tellsOutcome(message, 'restore-test'),
+    ).length,
     slackRefused: webhook.refused,
     commitsDuringBackup,
   });
+}
+
+/** The metrics, as soon as this one is among them; without it after twenty seconds. */
+async function waitForMetric(clients: Rehearsal['clients'], name: MetricName, from: Date): Promise<Metrics> {
+  const until = Date.now() + 20_000;
+  for (;;) {
+    const metrics = await readMetrics(clients, database, from);
+    if (metrics[name] !== undefined || Date.now() > until) return metrics;
+    await delay(100);
+  }
 }
 
 async function rehearseFault(rehearsal: Rehearsal, fault: Fault, parts: Parts): Promise<void> {

@@ -37,5 +37,5 @@ export default defineConfig({
       },
     },
   ],
-  notifications: { slackWebhookSecret: 'pgdr/slack' },
+  notifications: { slackWebhookSecret: 'pgdr/slack', runbooks: 'https://runbooks.example.com' },
 });

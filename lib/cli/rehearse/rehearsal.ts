@@ -6,6 +6,7 @@ import { type Cloud, startCloud } from '../../../local/cloud.ts';
 import { scheduleName } from '../../config/names.ts';
 import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
+import { tellsOutcome } from '../../core/slack-message.ts';
 import { type Clients, createClients } from '../clients.ts';
 import { readSettings } from '../deployed.ts';
 import { CliError } from '../errors.ts';
@@ -72,6 +73,8 @@ export interface Rehearsal {
   setDatabaseSecret(value: unknown): Promise<void>;
   /** Makes the time of the workflow's schedule come now, and follows the execution that it starts to its end. */
   run(workflow: Workflow): Promise<WorkflowRun>;
+  /** Makes the time of the posture's schedule come now. */
+  publishPosture(): Promise<void>;
   /** Stops everything that was started. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -166,6 +169,9 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
           new PutSecretValueCommand({ SecretId: databaseSecret, SecretString: JSON.stringify(value) }),
         );
       },
+      async publishPosture() {
+        await cloud.scheduler.fire(region, scheduleName(system, database, 'publish-posture'));
+      },
       run: (workflow) => runWorkflow({ cloud, clients, webhook, steps }, workflow),
     };
   } catch (error) {
@@ -207,7 +213,7 @@ async function runWorkflow(
     progress: watchTask(clients, system, executionArn),
   });
   const succeeded = execution.status === 'SUCCEEDED';
-  const slack = await webhook.waitFor(() => true, 20, slackBefore);
+  const slack = await webhook.waitFor((message) => tellsOutcome(message, workflow), 20, slackBefore);
   return {
     workflow,
     executionArn,

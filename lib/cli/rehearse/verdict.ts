@@ -1,4 +1,5 @@
 import type { Manifest } from '../../core/manifest.ts';
+import { dimensionOf, type Emitter, type MetricName, metricCatalogue } from '../../core/metrics.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
 import { checksOf, failedChecks, type ProofReport, proofLevels, tablesOf } from '../../core/proof.ts';
 import type { Verification } from '../../core/verification.ts';
@@ -21,6 +22,17 @@ export interface Evidence {
   readonly commitsDuringBackup: number;
 }
 
+/** A mean of sizes and a comparison of two restore tests need more than one; nothing replicates here. */
+const later = ['BackupSizeDeviationPercent', 'RtoRegressionPercent', 'RpoRegressionPercent', 'RegionalCopyLagSeconds'];
+const ofBackups: readonly Emitter[] = ['backup', 'restore test', 'posture'];
+/** What a backup, a restore test and a look at both must have published. */
+export const expectedMetrics = (Object.keys(metricCatalogue) as MetricName[]).filter(
+  (name) =>
+    !later.includes(name) &&
+    dimensionOf(name) === 'Database' &&
+    metricCatalogue[name].by.some((emitter) => ofBackups.includes(emitter)),
+);
+
 export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
   const { backup, restore, metrics } = evidence;
   const { manifest, verification } = backup;
@@ -33,6 +45,7 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
     const own = proof?.databases.find((database) => database.name === name)?.tables ?? [];
     return tables.filter(({ relation }) => !own.some((table) => table.relation === relation));
   });
+  const silent = expectedMetrics.filter((name) => metrics[name] === undefined);
   return [
     check('backup-logical succeeded', backup.status === 'SUCCEEDED', backup.status),
     check('manifest is in the bucket', manifest !== undefined, manifest?.id ?? 'there is none'),
@@ -69,6 +82,7 @@ export function judgeRehearsal(evidence: Evidence): RehearsalCheck[] {
       metrics.RestoreTestSucceeded === 1,
       String(metrics.RestoreTestSucceeded ?? 'not published'),
     ),
+    check('every metric of backups and restore tests came', silent.length === 0, silent.join(', ') || 'all of them'),
     check(
       'Slack took two messages',
       evidence.slackMessages === 2 && evidence.slackRefused.length === 0,

@@ -1,0 +1,88 @@
+import { CfnAlarm, CfnCompositeAlarm } from 'aws-cdk-lib/aws-cloudwatch';
+import { Construct } from 'constructs';
+import { alarmName, alarmTopicName, pageName } from '../config/names.ts';
+import { runbookLink, writeAlarmText } from '../core/alarm-text.ts';
+import { type AlarmSubject, alarmsFor, type Capability, type ChosenAlarm, sentenceOf } from '../core/alarms.ts';
+import { dimensionOf, metricNamespace } from '../core/metrics.ts';
+import { topicArn } from './arns.ts';
+
+export interface AlarmSetProps {
+  readonly system: string;
+  readonly database: string;
+  readonly subject: AlarmSubject;
+  readonly capabilities: ReadonlySet<Capability>;
+  /** Whether this region watches the database; elsewhere its alarms have states and page nobody. */
+  readonly watching: boolean;
+  readonly runbooks: string | undefined;
+}
+
+/** The alarms of a database. One that others may explain pages through a composite, which waits while they are on. */
+export class AlarmSet extends Construct {
+  private readonly props: AlarmSetProps;
+
+  constructor(scope: Construct, id: string, props: AlarmSetProps) {
+    super(scope, id);
+    this.props = props;
+    const made = new Map<string, CfnAlarm>();
+    const chosen = alarmsFor(props.subject, props.capabilities);
+    for (const alarm of chosen) made.set(alarm.id, this.addAlarm(alarm));
+    for (const alarm of chosen) {
+      if (!alarm.explainedBy?.length) continue;
+      const own = made.get(alarm.id) as CfnAlarm;
+      this.addPage(
+        alarm,
+        own,
+        alarm.explainedBy.map((other) => made.get(other) as CfnAlarm),
+      );
+    }
+  }
+
+  private addAlarm(alarm: ChosenAlarm): CfnAlarm {
+    const { system, database } = this.props;
+    const [datapointsToAlarm, evaluationPeriods] = alarm.periods;
+    const dimension = dimensionOf(alarm.metric);
+    return new CfnAlarm(this, alarm.id, {
+      alarmName: alarmName(system, database, alarm.id),
+      alarmDescription: this.text(alarm),
+      namespace: metricNamespace,
+      metricName: alarm.metric,
+      dimensions: [{ name: dimension, value: dimension === 'System' ? system : database }],
+      statistic: alarm.statistic,
+      period: alarm.periodSeconds,
+      comparisonOperator: alarm.comparison === 'above' ? 'GreaterThanThreshold' : 'LessThanThreshold',
+      threshold: alarm.limit,
+      datapointsToAlarm,
+      evaluationPeriods,
+      treatMissingData: alarm.missing,
+      ...(alarm.explainedBy?.length ? {} : this.actions()),
+    });
+  }
+
+  private addPage(alarm: ChosenAlarm, own: CfnAlarm, others: readonly CfnAlarm[]): void {
+    const { system, database } = this.props;
+    const state = ({ alarmName: name }: CfnAlarm) => `ALARM("${name}")`;
+    const page = new CfnCompositeAlarm(this, `${alarm.id}-page`, {
+      alarmName: pageName(system, database, alarm.id),
+      alarmDescription: this.text(alarm),
+      alarmRule: [state(own), ...others.map((other) => `NOT ${state(other)}`)].join(' AND '),
+      ...this.actions(),
+    });
+    for (const alarm of [own, ...others]) page.addResourceDependency(alarm);
+  }
+
+  private text(alarm: ChosenAlarm): string {
+    const { database, runbooks } = this.props;
+    const { severity, runbook } = alarm;
+    return writeAlarmText({
+      severity,
+      about: database,
+      says: sentenceOf(alarm),
+      runbook: runbookLink(runbook, runbooks),
+    });
+  }
+
+  private actions() {
+    const topic = topicArn(this, alarmTopicName(this.props.system));
+    return { actionsEnabled: this.props.watching, alarmActions: [topic], okActions: [topic] };
+  }
+}
