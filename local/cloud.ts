@@ -6,6 +6,7 @@ import { createAuthority } from './iam/authority.ts';
 import { type GrantedPermission, unusedPermissions } from './iam/unused.ts';
 import type { Usage } from './ledger.ts';
 import { type RegionState, ROUTE53_CONTROL_PLANE } from './outages.ts';
+import type { ImageRoot } from './runtime/image-root.ts';
 import { createServices, type Services } from './services.ts';
 
 export interface CloudOptions {
@@ -21,6 +22,8 @@ export interface CloudOptions {
   readonly stacks?: readonly string[];
   /** Directories put first on the PATH of a container, in place of what its image would hold. */
   readonly containerPath?: (image: Pick<DockerImage, 'buildArgs' | 'context'>) => string[] | Promise<string[]>;
+  /** The root of an image that was built (readImageRoot): containers run inside of it. Takes root, on Linux. */
+  readonly imageRoot?: (image: Pick<DockerImage, 'buildArgs' | 'context'>) => ImageRoot | undefined;
   /** Whether calls are held against the policies of roles and resources. @default true */
   readonly enforcePermissions?: boolean;
   /** Told of what has no caller to answer: failed deliveries, defects. */
@@ -89,6 +92,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       imageFor: assembly.imageFor,
       fileAsset: assembly.fileAsset,
       containerPath: options.containerPath,
+      imageRoot: options.imageRoot,
       dnsPort: options.dnsPort,
       containerCredentialsPath: identity.containerCredentialsPath,
     });

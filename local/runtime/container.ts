@@ -2,6 +2,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:
 import { dirname, isAbsolute, join } from 'node:path';
 import { canReach, containerIdentity, type Identity, readingLauncher } from './container-user.ts';
 import { type ImageConfiguration, readDockerfile } from './dockerfile.ts';
+import { enterRoot, type ImageRoot, identityWithin } from './image-root.ts';
 import { type Sandbox, startSandbox } from './processes.ts';
 import type { ContainerOverride } from './run-task-input.ts';
 import type { ContainerDefinition } from './task-definition.ts';
@@ -19,7 +20,9 @@ export interface ContainerOptions {
   readonly definition: ContainerDefinition;
   readonly override?: ContainerOverride;
   readonly image: ContainerImage;
-  /** Folders that hold what the image would: put first on the PATH. */
+  /** The image itself, where it was built. */
+  readonly root?: ImageRoot;
+  /** Without one, folders that hold what the image would: put first on the PATH. */
   readonly path: readonly string[];
   /** The task's own folder: its ephemeral storage, removed with it. */
   readonly directory: string;
@@ -28,21 +31,62 @@ export interface ContainerOptions {
   readonly onLine: (line: string, from: 'stdout' | 'stderr') => void;
 }
 
+/** Starts a container as a process of this machine, inside its image's root where there is one. */
+export function startContainer(options: ContainerOptions): Promise<Sandbox> {
+  const { root } = options;
+  return root ? startRooted(options, root) : startPlain(options);
+}
+
+/** Inside the image's own root file system, with the volumes of the task mounted. */
+async function startRooted(options: ContainerOptions, root: ImageRoot): Promise<Sandbox> {
+  const { definition, override } = options;
+  if (process.getuid?.() !== 0) throw new Error('an image is entered by chroot, which takes root');
+  const { configuration } = root;
+  const user = definition.user ?? configuration.user;
+  const mounts = makeMounts(options);
+  for (const mount of mounts) own(mount.folder, identityWithin(root.directory, user));
+  const given = [...definition.environment, ...(override?.environment ?? [])];
+  const command = enterRoot({
+    root: root.directory,
+    user,
+    workingDirectory: definition.workingDirectory ?? configuration.workingDirectory ?? '/',
+    readOnly: definition.readonlyRootFilesystem === true,
+    mounts,
+    command: commandLineOf(options, configuration),
+  });
+  return startSandbox({
+    command,
+    directory: options.directory,
+    environment: {
+      ...configuration.environment,
+      ...options.environment,
+      ...Object.fromEntries(given.map(({ name, value }) => [name, String(value)])),
+      // Processes that leave the group are known by it when the container ends.
+      CONTAINER_STORAGE: `${options.directory}/`,
+    },
+    onLine: options.onLine,
+  });
+}
+
+function commandLineOf({ definition, override }: ContainerOptions, built: ImageConfiguration): readonly string[] {
+  const entryPoint = definition.entryPoint ?? built.entryPoint ?? [];
+  // As in Docker, an entry point of one's own drops the image's CMD.
+  const builtCommand = definition.entryPoint ? undefined : built.command;
+  const commandLine = [...entryPoint, ...(override?.command ?? definition.command ?? builtCommand ?? [])].map(String);
+  if (commandLine.length === 0) throw new Error('No command specified');
+  return commandLine;
+}
+
 /**
- * Starts a container as a process of this machine. The image's working directory is the build context; its
- * ENTRYPOINT, CMD, USER and ENV are read from the Dockerfile. There is no root file system of its own: a volume is a
- * folder of the task, and values that name its mount point are turned into that folder's path.
+ * Without the image: its working directory is the build context; its ENTRYPOINT, CMD, USER and ENV are read from the
+ * Dockerfile. There is no root file system of its own: a volume is a folder of the task, and values that name its
+ * mount point are turned into that folder's path.
  */
-export async function startContainer(options: ContainerOptions): Promise<Sandbox> {
+async function startPlain(options: ContainerOptions): Promise<Sandbox> {
   const { definition, override, image } = options;
   const built = imageConfiguration(image);
   const mounts = makeMounts(options);
   const translate = (value: string) => translatePath(value, mounts);
-
-  const entryPoint = definition.entryPoint ?? built.entryPoint ?? [];
-  // As in Docker, an entry point of one's own drops the image's CMD.
-  const builtCommand = definition.entryPoint ? undefined : built.command;
-  const command = override?.command ?? definition.command ?? builtCommand ?? [];
   const { PATH: _path, HOME: _home, ...imageVariables } = built.environment;
   const environment: Record<string, string> = {};
   const given = [
@@ -65,8 +109,7 @@ export async function startContainer(options: ContainerOptions): Promise<Sandbox
   };
   if (full.TMPDIR === '/tmp') full.TMPDIR = temporary;
 
-  const commandLine = [...entryPoint, ...command].map((word) => translate(String(word)));
-  if (commandLine.length === 0) throw new Error('No command specified');
+  const commandLine = commandLineOf(options, built).map(translate);
   const directory = workingDirectory(definition.workingDirectory, image.context);
   const folders = [directory, dirname(process.execPath), ...options.path];
   const isHidden = identity !== undefined && folders.some((folder) => !canReach(identity, folder));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { World } from '../facade.ts';
 import { type ContainerImage, startContainer } from './container.ts';
 import { checkExecutionRole, checkTrust } from './execution-role.ts';
+import type { ImageRoot } from './image-root.ts';
 import { killInside, type Sandbox } from './processes.ts';
 import type { RunTaskInput } from './run-task-input.ts';
 import type { ContainerDefinition, TaskDefinition } from './task-definition.ts';
@@ -14,6 +15,8 @@ export interface TaskOptions {
   readonly imageFor: (imageUri: string) => ContainerImage | undefined;
   /** Folders put first on a container's PATH, in place of what its image would hold. */
   readonly containerPath?: (image: ContainerImage) => readonly string[] | Promise<readonly string[]>;
+  /** Images that were built: a container runs inside of its own. */
+  readonly imageRoot?: (image: ContainerImage) => ImageRoot | undefined;
   /** The path below the endpoint at which a task asks for its role's credentials (see identity.ts). */
   readonly containerCredentialsPath?: (roleArn: string, sessionName: string, region: string) => string;
   /** Leaves a task's folder in place after it stopped. @default false */
@@ -129,12 +132,14 @@ export function startTask(
       throw new Error(`CannotPullContainerError: ${container.definition.image}: not found among the assembly's images`);
     }
     const secrets = await readSecrets(world, region, container.definition, executionRole, id);
-    const path = (await options.containerPath?.(image)) ?? [];
+    const root = options.imageRoot?.(image);
+    const path = (!root && (await options.containerPath?.(image))) || [];
     if (stopCode) return;
     container.sandbox = await startContainer({
       definition: container.definition,
       override: input.overrides.containerOverrides.find(({ name }) => name === container.definition.name),
       image,
+      root,
       path,
       directory,
       environment: { ...agentEnvironment(), ...secrets },
