@@ -5,7 +5,7 @@
  * it where it lies. No root is needed, no package of this system is touched and no service is started. What is
  * there already is left alone.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -20,6 +20,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Failure, run, say, since } from './commands.mjs';
 import { isOpen, isOurs, openAll, outsideOf } from './workspace.mjs';
 
 /** The Debian release that a major comes from. */
@@ -30,31 +31,6 @@ const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const layout = 1;
 
 const checkout = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-const say = (line) => process.stderr.write(`${line}\n`);
-const since = (started) => `${((Date.now() - started) / 1000).toFixed(1)} s`;
-
-class Failure extends Error {}
-
-/** Runs a program; gives its stdout. Throws {@link Failure} with the last of what it said. */
-function run(command, args, env = {}) {
-  return new Promise((done, failed) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-    let stdout = '';
-    let said = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      stdout += text;
-      said = (said + text).slice(-4000);
-    });
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      said = (said + text).slice(-4000);
-    });
-    child.on('error', (error) => failed(new Failure(`${command} could not be started: ${error.message}`)));
-    child.on('close', (code) => {
-      if (code === 0) done(stdout);
-      else failed(new Failure(`${command} ${args[0]} exited with ${code}:\n${said.trim()}`));
-    });
-  });
-}
 
 /** A major that this system has in Debian's own place needs no second copy. */
 const ofSystem = (major) => existsSync(`/usr/lib/postgresql/${major}/bin/postgres`);

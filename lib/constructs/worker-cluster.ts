@@ -71,11 +71,16 @@ export class WorkerCluster extends Construct {
       cpu: '1024',
       memory: '2048',
       executionRoleArn: execution.roleArn,
+      // The task's own disk, gone with it. The image gives it its owner and its place in TMPDIR.
+      volumes: [{ name: 'work' }],
       containerDefinitions: [
         {
           name: 'task',
           image: image.imageUri,
           essential: true,
+          readonlyRootFilesystem: true,
+          linuxParameters: { initProcessEnabled: true, capabilities: { drop: ['ALL'] } },
+          mountPoints: [{ sourceVolume: 'work', containerPath: '/work', readOnly: false }],
           entryPoint: ['node', 'tasks/main.ts'],
           // Fargate's most: time to abort uploads and to say why.
           stopTimeout: 120,

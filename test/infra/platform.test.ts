@@ -169,7 +169,14 @@ describe.each(regions)('the platform in %s', (region) => {
       Family: 'acme-pgdr-pg17',
       RequiresCompatibilities: ['FARGATE'],
       RuntimePlatform: { CpuArchitecture: 'ARM64', OperatingSystemFamily: 'LINUX' },
-      ContainerDefinitions: [{ Name: 'task', EntryPoint: ['node', 'tasks/main.ts'] }],
+      ContainerDefinitions: [
+        {
+          Name: 'task',
+          EntryPoint: ['node', 'tasks/main.ts'],
+          ReadonlyRootFilesystem: true,
+          MountPoints: [{ ContainerPath: '/work', SourceVolume: 'work' }],
+        },
+      ],
     });
     expect(task).not.toHaveProperty('TaskRoleArn');
   });

@@ -5,6 +5,7 @@ import { createOutput, parseSize } from '../output.ts';
 import { stateDirectory, workDirectory } from '../rehearse/assembly.ts';
 import { conduct } from '../rehearse/conduct.ts';
 import { findFault } from '../rehearse/faults/index.ts';
+import { findImages } from '../rehearse/images.ts';
 import { openRunDirectory, removeLeftovers } from '../rehearse/leftovers.ts';
 import { writeReport } from '../rehearse/report/page.ts';
 import { renderSummary } from '../rehearse/summary.ts';
@@ -16,6 +17,7 @@ export interface RehearseOptions {
   readonly size: string;
   readonly fault?: string;
   readonly restoreVersion?: string;
+  readonly image?: boolean;
   readonly keep?: boolean;
   readonly report?: string;
   readonly verbose?: boolean;
@@ -29,6 +31,9 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
   const postgres = providePostgres((line) => output.line(line));
   fault?.requirePossible?.(postgres);
   const restorePostgres = options.restoreVersion ? newerMajor(options.restoreVersion, postgres) : undefined;
+  const images = options.image
+    ? findImages([postgres.major, ...(restorePostgres ? [restorePostgres.major] : [])])
+    : undefined;
   const runs = join(workDirectory, 'rehearse');
   await removeLeftovers(runs);
   const time = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
@@ -40,6 +45,7 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
     const result = await conduct({
       postgres,
       restorePostgres,
+      images,
       directory: run.path,
       size,
       fault,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ImageRoot } from '../../../local/runtime/image-root.ts';
 import { describeFailure, isErrorName } from '../../core/errors.ts';
 import type { MetricName } from '../../core/metrics.ts';
 import { checksOf, type ProofReport, tablesOf, totalRows } from '../../core/proof.ts';
@@ -19,6 +20,8 @@ import { judgeRehearsal } from './verdict.ts';
 export interface ConductOptions {
   readonly postgres: PostgresBinaries;
   readonly restorePostgres?: PostgresBinaries;
+  /** Built images by major; without them tasks run with the tools of this machine. */
+  readonly images?: ReadonlyMap<number, ImageRoot>;
   readonly directory: string;
   readonly size: number;
   readonly fault?: Fault;

@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { CreateSecretCommand, PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
 import type { DescribeExecutionOutput } from '@aws-sdk/client-sfn';
 import { type Cloud, startCloud } from '../../../local/cloud.ts';
+import type { ImageRoot } from '../../../local/runtime/image-root.ts';
 import { scheduleName } from '../../config/names.ts';
 import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
@@ -41,6 +42,8 @@ export interface RehearsalOptions {
   readonly postgres: PostgresBinaries;
   /** What the restore test restores into, of the same major or a newer one. @default postgres */
   readonly restorePostgres?: PostgresBinaries;
+  /** Built images by major; without them tasks run with the tools of this machine. */
+  readonly images?: ReadonlyMap<number, ImageRoot>;
   /** Where the run keeps everything; made, and emptied first. */
   readonly directory: string;
   /** Bytes of data to begin with. */
@@ -122,7 +125,8 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
         assembly,
         directory: join(directory, 'cloud'),
         port: options.port,
-        // In the cloud the image holds the tools of its major; here they are this machine's.
+        // In the cloud the image holds the tools of its major; here, unless it was built, they are this machine's.
+        imageRoot: ({ buildArgs }) => options.images?.get(Number(buildArgs.PG_MAJOR)),
         containerPath: ({ buildArgs }) => [binariesFor(buildArgs.PG_MAJOR, [postgres, restorePostgres])],
         verbose: options.verbose,
       });
