@@ -1,15 +1,23 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { freeYoungBuffers } from './young-buffers.ts';
 
 /** Bytes that go to disk in one call: sixteen pieces of a socket. */
 const batchBytes = 1024 ** 2;
 
+export interface FileWriter {
+  /** Takes bytes in, which are the caller's again at once; a promise where it has to wait before the next ones. */
+  write(bytes: Buffer): Promise<void> | undefined;
+  /** Writes what is left. */
+  finish(): Promise<void>;
+  /** To be called in any case, at the end. */
+  close(): Promise<void>;
+}
+
 /**
- * Writes a stream into a file: a new one, or where `at` is given, an existing one from that offset on. Pieces are
- * gathered in one buffer while another one is on its way to disk, so that theirs are free again at once.
+ * Writes into a file: a new one, or where `at` is given, an existing one from that offset on. Bytes are gathered in
+ * one buffer while another one is on its way to disk.
  */
-export async function writeStream(source: AsyncIterable<Buffer>, file: string, at?: number): Promise<void> {
+export async function openWriter(file: string, at?: number): Promise<FileWriter> {
   const handle = await open(file, at === undefined ? 'wx' : 'r+');
   let position = at ?? 0;
   let [filling, spare] = [takeBuffer(), takeBuffer()];
@@ -24,7 +32,6 @@ export async function writeStream(source: AsyncIterable<Buffer>, file: string, a
   };
   const flush = async (): Promise<void> => {
     await writing;
-    freeYoungBuffers(used);
     writing = write(filling.subarray(0, used), position);
     // Awaited before the next one; until then its failure is nobody's unhandled one.
     writing.catch(() => {});
@@ -32,23 +39,35 @@ export async function writeStream(source: AsyncIterable<Buffer>, file: string, a
     used = 0;
     [filling, spare] = [spare, filling];
   };
+  const fill = (bytes: Buffer): Buffer => {
+    const copied = bytes.copy(filling, used);
+    used += copied;
+    return bytes.subarray(copied);
+  };
 
-  try {
-    for await (const piece of source) {
-      for (let from = 0; from < piece.length; ) {
-        const copied = piece.copy(filling, used, from);
-        from += copied;
-        used += copied;
-        if (used === batchBytes) await flush();
-      }
-    }
-    if (used > 0) await flush();
-    await writing;
-  } finally {
-    await writing.catch(() => {});
-    giveBack(filling, spare);
-    await handle.close();
-  }
+  return {
+    write: (bytes) => {
+      let rest = fill(bytes);
+      if (used < batchBytes) return undefined;
+      return (async () => {
+        for (;;) {
+          await flush();
+          if (rest.length === 0) return;
+          rest = fill(rest);
+          if (used < batchBytes) return;
+        }
+      })();
+    },
+    finish: async () => {
+      if (used > 0) await flush();
+      await writing;
+    },
+    close: async () => {
+      await writing.catch(() => {});
+      giveBack(filling, spare);
+      await handle.close();
+    },
+  };
 }
 
 /** Buffers that no write uses now: a few, so that a burst of writes is not remembered for ever. */
