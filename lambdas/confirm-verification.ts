@@ -1,7 +1,8 @@
 import { getText, openStore, putOnce } from '../lib/aws/object-store.ts';
+import { parseAnyManifest } from '../lib/core/any-manifest.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import { prefixOfManifest, verificationKey } from '../lib/core/keys.ts';
-import { backupBytes, parseManifest } from '../lib/core/manifest.ts';
+import { backupBytes } from '../lib/core/manifest.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import type { BatchResult, Verification } from '../lib/core/verification.ts';
 import { defineHandler } from './define-handler.ts';
@@ -15,7 +16,7 @@ interface Event {
 /** Holds the sum of what the batches read against the whole manifest, and writes down that the backup is verified. */
 export const handler = defineHandler(async ({ settings, manifestKey, results }: Event): Promise<Verification> => {
   const store = openStore(settings.bucket);
-  const manifest = parseManifest(await getText(store, manifestKey, 'BackupNotFound'), manifestKey);
+  const manifest = parseAnyManifest(await getText(store, manifestKey, 'BackupNotFound'), manifestKey);
   const sum = (of: (result: BatchResult) => number) => results.reduce((total, result) => total + of(result), 0);
   const bytes = sum((result) => result.bytes);
   const parts = sum((result) => result.parts);

@@ -1,5 +1,5 @@
 import { getText, openStore } from '../lib/aws/object-store.ts';
-import { parseManifest } from '../lib/core/manifest.ts';
+import { parseAnyManifest } from '../lib/core/any-manifest.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { type Batch, planBatches } from '../lib/core/verification.ts';
 import { defineHandler } from './define-handler.ts';
@@ -13,7 +13,7 @@ export const handler = defineHandler(
     settings: DatabaseSettings;
     manifestKey: string;
   }): Promise<{ batches: Batch[] }> => {
-    const manifest = parseManifest(
+    const manifest = parseAnyManifest(
       await getText(openStore(settings.bucket), manifestKey, 'BackupNotFound'),
       manifestKey,
     );

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { getStream, getText, type ObjectStore, openStore, sizeOf } from '../lib/aws/object-store.ts';
+import { parseAnyManifest } from '../lib/core/any-manifest.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import { type ManifestObject, parseManifest } from '../lib/core/manifest.ts';
+import type { ManifestObject } from '../lib/core/manifest.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { type Batch, type BatchResult, partRange } from '../lib/core/verification.ts';
 import { defineHandler } from './define-handler.ts';
@@ -10,7 +11,7 @@ import { defineHandler } from './define-handler.ts';
 export const handler = defineHandler(
   async ({ settings, batch }: { settings: DatabaseSettings; batch: Batch }): Promise<BatchResult> => {
     const store = openStore(settings.bucket);
-    const manifest = parseManifest(await getText(store, batch.manifestKey, 'BackupNotFound'), batch.manifestKey);
+    const manifest = parseAnyManifest(await getText(store, batch.manifestKey, 'BackupNotFound'), batch.manifestKey);
     const result = { bytes: 0, parts: 0 };
     for (const { key, fromPart, toPart } of batch.ranges) {
       const object = manifest.objects.find((o) => o.key === key);
@@ -28,7 +29,11 @@ export const handler = defineHandler(
   },
 );
 
-async function verifyPart(store: ObjectStore, object: ManifestObject, part: number): Promise<number> {
+async function verifyPart(
+  store: ObjectStore,
+  object: Pick<ManifestObject, 'key' | 'parts' | 'bytes' | 'versionId'>,
+  part: number,
+): Promise<number> {
   const expected = object.parts[part];
   if (!expected) throw new PgdrError('ManifestInvalid', `${object.key} has no part ${part}`);
   const range = partRange(object, part);

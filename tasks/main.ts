@@ -6,6 +6,7 @@ import { openTaskToken, type TaskToken } from '../lib/aws/task-token.ts';
 import { describeFailure, PgdrError, toFailure } from '../lib/core/errors.ts';
 import { parseSettings } from '../lib/core/settings.ts';
 import { backupLogical } from './backup-logical.ts';
+import { backupPhysical } from './backup-physical.ts';
 import { type Job, JobFailure } from './job.ts';
 import { bindLog, log } from './log.ts';
 import { restoreJob } from './restore-job.ts';
@@ -21,6 +22,7 @@ const heartbeatMilliseconds = 10_000;
 
 const jobs: Readonly<Record<string, Job>> = {
   'backup-logical': backupLogical,
+  'backup-physical': backupPhysical,
   'restore-test': restoreTest,
   restore: restoreJob,
 };

@@ -87,6 +87,7 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
         return run((await import('./commands/workflow.ts')).runWorkflow(machine, database, options));
       });
   workflow('backup', 'backup-logical', 'take a backup now, verify it, and follow it to its end');
+  workflow('base-backup', 'backup-physical', 'take a base backup now, verify it, and follow it to its end');
   workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it').option(
     '--backup <id>',
     'a backup other than the latest',

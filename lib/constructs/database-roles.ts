@@ -21,7 +21,7 @@ export class DatabaseRoles extends Construct {
 
   constructor(scope: Construct, id: string, { system, database }: DatabaseRolesProps) {
     super(scope, id);
-    const { name, lineage, primary, restore } = database;
+    const { name, lineage, primary, restore, physical } = database;
     const prefix = databasePrefix({ system, database: name });
     const proofs = `${lineagePrefix({ system, database: name, lineage })}proofs/`;
     const ownObjects = 'Keys are made for each backup; the prefix is this database.';
@@ -39,7 +39,12 @@ export class DatabaseRoles extends Construct {
     this.backup = makeRole(this, 'Backup', tasks, `Backups of ${name}`, taskRoleName(system, name, 'backup', region));
     allow(
       this.backup,
-      { actions: ['secretsmanager:GetSecretValue'], resources: [secretArn(this, primary.secret)] },
+      {
+        actions: ['secretsmanager:GetSecretValue'],
+        resources: [...new Set([primary.secret, physical?.secret ?? primary.secret])].map((secret) =>
+          secretArn(this, secret),
+        ),
+      },
       {
         // Reading is for a write that met an existing object (equal content is success) and for the parent backup;
         // a table that has not changed is kept longer instead of being stored again, in the version that it names:
@@ -64,6 +69,7 @@ export class DatabaseRoles extends Construct {
       key('kms:GenerateDataKey', 'kms:Decrypt'),
       ...(clientKey?.backup(reuseUnchangedFor > 0) ?? []),
       answer('backup-logical'),
+      ...(physical ? [answer('backup-physical')] : []),
     );
 
     this.restore = makeRole(

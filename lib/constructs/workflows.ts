@@ -16,7 +16,7 @@ import { WorkerFunction } from './worker-function.ts';
 import { Workflow } from './workflow.ts';
 
 /** Those that schedules start; a restore is for people to start. */
-export const scheduledWorkflows = ['backup-logical', 'restore-test'] as const;
+export const scheduledWorkflows = ['backup-logical', 'backup-physical', 'restore-test'] as const;
 
 export interface WorkflowsProps {
   readonly system: string;
@@ -47,6 +47,22 @@ export class Workflows extends Construct {
     new Workflow(this, 'BackupLogical', {
       system,
       name: 'backup-logical',
+      substitutions: {
+        ...substitutions,
+        PlanVerification: arnOf('planVerification'),
+        VerifyObjects: arnOf('verifyObjects'),
+        ConfirmVerification: arnOf('confirmVerification'),
+      },
+      grants: [
+        ...this.readSettings(system),
+        ...this.runTasks(system, 'backup'),
+        invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
+        ...outcomes.publish,
+      ],
+    });
+    new Workflow(this, 'BackupPhysical', {
+      system,
+      name: 'backup-physical',
       substitutions: {
         ...substitutions,
         PlanVerification: arnOf('planVerification'),

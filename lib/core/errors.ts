@@ -36,6 +36,12 @@ export const errorCatalogue = {
     nothingStarted,
     'Check the name against pgdr.config.ts and deploy the database stack, then start again.',
   ),
+  PhysicalNotConfigured: entry(
+    'configuration',
+    'This database has no base backups and no WAL of its own: its configuration has no `physical`.',
+    nothingStarted,
+    'For a server that you run yourself, add physical: {} to the database in pgdr.config.ts and deploy. RDS and Aurora refuse replication connections: recover them with their own automated backups.',
+  ),
   SettingsInvalid: entry(
     'configuration',
     'The deployed settings of this database cannot be read.',
@@ -95,6 +101,18 @@ export const errorCatalogue = {
     'The snapshot that everything in the backup shares was lost before the backup was complete.',
     earlierBackups,
     'Look for a restart, an idle_in_transaction_session_timeout or a cancelled session on the server, then run again.',
+  ),
+  ReceiverNotStreaming: entry(
+    'backup-failed',
+    'The WAL of this server is not being kept: its receiver does not stream, or no longer comes forward.',
+    'Earlier backups are untouched. A base backup without its WAL cannot be restored, so none was committed.',
+    'See that the receiver runs (its log, its replication slot in pg_replication_slots), then run again.',
+  ),
+  BaseBackupFailed: entry(
+    'backup-failed',
+    'The server ended a base backup before it was complete.',
+    earlierBackups,
+    'Read its first error: the role needs REPLICATION, pg_hba.conf a line for replication, and max_wal_senders room for one more. Then run again.',
   ),
   StorageRefused: entry(
     'backup-failed',
@@ -221,6 +239,24 @@ export const errorCatalogue = {
     'An SQL assertion of the configuration does not hold in the restored database.',
     backupStands,
     'Run it against the source: false there too, it is the data or the assertion that is wrong; true there, do not rely on this backup until explained.',
+  ),
+  RecoveryTargetUnreachable: entry(
+    'restore',
+    'The point in time that was asked for cannot be recovered from what is stored.',
+    nothingStarted,
+    'Ask for one of the nearest points that the message names; `pgdr window` lists all of them.',
+  ),
+  RecoveryAborted: entry(
+    'restore',
+    'The recovery needed WAL that could not be read, and was ended instead of being taken for complete.',
+    backupStands,
+    'Run it again when the store answers. If a segment is altered or lacking, choose a point in time before it.',
+  ),
+  RecoveryFailed: entry(
+    'restore',
+    'PostgreSQL did not recover to the point in time that was asked for.',
+    backupStands,
+    'Read the first error of the server; try another backup, or a point a little earlier.',
   ),
   RequestInvalid: entry(
     'restore',

@@ -181,7 +181,8 @@ export const versionText = (serverVersionNum: number): string =>
   `${Math.floor(serverVersionNum / 10_000)}.${serverVersionNum % 10_000}`;
 
 /** Stored bytes of the whole backup, the manifest itself aside. */
-export const backupBytes = (manifest: Manifest): number => manifest.objects.reduce((sum, o) => sum + o.bytes, 0);
+export const backupBytes = (manifest: { readonly objects: readonly { readonly bytes: number }[] }): number =>
+  manifest.objects.reduce((sum, o) => sum + o.bytes, 0);
 
 /** Bytes before compression. */
 export const backupRawBytes = (manifest: Manifest): number => manifest.objects.reduce((sum, o) => sum + o.rawBytes, 0);

@@ -6,7 +6,7 @@
 export const metricNamespace = 'pgdr';
 
 /** What publishes a metric. */
-export type Emitter = 'backup' | 'restore test' | 'posture' | 'WAL receiver' | 'probe' | 'failover';
+export type Emitter = 'backup' | 'base backup' | 'restore test' | 'posture' | 'WAL receiver' | 'probe' | 'failover';
 
 interface MetricDefinition {
   readonly unit: 'Count' | 'Seconds' | 'Bytes' | 'Percent' | 'None';
@@ -40,6 +40,17 @@ export const metricCatalogue = {
   },
   UploadSeconds: { unit: 'Seconds', meaning: 'time in which the objects of a backup were written', by: ['backup'] },
   StoredBytes: { unit: 'Bytes', meaning: 'size of all verified backups of the last 35 days', by: ['posture'] },
+  BaseBackupSucceeded: {
+    unit: 'Count',
+    meaning: '1 when a base backup was taken and verified, 0 when it failed',
+    by: ['base backup'],
+  },
+  BaseBackupBytes: { unit: 'Bytes', meaning: 'stored size of a base backup', by: ['base backup'] },
+  BaseBackupDurationSeconds: {
+    unit: 'Seconds',
+    meaning: 'from the start of the execution to the verified base backup',
+    by: ['base backup'],
+  },
   WalLagSeconds: {
     unit: 'Seconds',
     meaning: 'age of the newest commit that is not yet stored',

@@ -14,6 +14,14 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
     }
     return metrics;
   }
+  if (outcome.workflow === 'backup-physical') {
+    metrics.set('BaseBackupSucceeded', ok ? 1 : 0);
+    if (ok && backup) {
+      metrics.set('BaseBackupBytes', backup.bytes);
+      metrics.set('BaseBackupDurationSeconds', durationSeconds);
+    }
+    return metrics;
+  }
   // Restores happen when somebody asks; a number of theirs would be an alarm's noise.
   if (outcome.workflow === 'restore') return metrics;
   metrics.set('RestoreTestSucceeded', ok ? 1 : 0);

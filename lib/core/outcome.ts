@@ -3,7 +3,7 @@ import type { Omission } from './restore-plan.ts';
 
 /** How a workflow ended: the message on the SNS topic, the input of Slack, the output of an execution. */
 
-export type Workflow = 'backup-logical' | 'restore-test' | 'restore';
+export type Workflow = 'backup-logical' | 'backup-physical' | 'restore-test' | 'restore';
 
 export interface BackupSummary {
   readonly id: string;
@@ -21,6 +21,13 @@ export interface BackupSummary {
   readonly taskSeconds: number;
   readonly uploadSeconds: number;
   readonly skipped: number;
+  /** Of a base backup. */
+  readonly physical?: {
+    readonly timeline: number;
+    readonly startLsn: string;
+    readonly stopLsn: string;
+    readonly parentId: string | null;
+  };
 }
 
 export type ProofLevel = 'L0' | 'L1' | 'L2' | 'L3' | 'L4' | 'L5';

@@ -8,6 +8,7 @@ import { cut, escapeText, limits, type SlackMessage, section } from './slack-tex
 
 const titles = {
   'backup-logical': { ok: 'Backup taken and verified', failed: 'Backup FAILED' },
+  'backup-physical': { ok: 'Base backup taken and verified', failed: 'Base backup FAILED' },
   'restore-test': { ok: 'Restore proven', failed: 'Restore test FAILED' },
   restore: { ok: 'Restored', failed: 'Restore FAILED' },
 } as const;
@@ -55,7 +56,8 @@ function facts({ backup, proof, restore, objectives, durationSeconds, workflow }
   if (backup) {
     pairs.push(['Backup', backup.id], ['Taken', backup.takenAt]);
     pairs.push(['Size', `${humanBytes(backup.bytes)} of ${humanBytes(backup.rawBytes)}`]);
-    pairs.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
+    if (backup.physical) pairs.push(['WAL', `${backup.physical.startLsn} to ${backup.physical.stopLsn}`]);
+    else pairs.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
     if (backup.skipped > 0) pairs.push(['Left out', `${backup.skipped}, see the manifest`]);
   }
   if (proof) {

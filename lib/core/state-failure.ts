@@ -40,6 +40,8 @@ function translate(step: string, raw: string) {
   // The first state evaluates nothing but the input.
   if (step === 'Read settings' && raw === 'States.QueryEvaluationError')
     return [raw, 'InputInvalid', undefined] as const;
+  if (step === 'Read physical settings' && /^Ssm\.ParameterNotFound/.test(raw))
+    return [raw, 'PhysicalNotConfigured', undefined] as const;
   return translations.find(([pattern]) => pattern.test(raw));
 }
 

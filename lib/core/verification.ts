@@ -1,9 +1,12 @@
-import type { Manifest, ManifestObject } from './manifest.ts';
+import type { ManifestObject } from './manifest.ts';
 
 /**
  * Reading a backup back by ranges: the parts whose hashes the manifest holds are spread over batches that functions
  * verify side by side. A batch names parts by number only, so that its size does not grow with the backup.
  */
+
+/** An entry of a manifest, as far as reading it back takes. */
+type Stored = Pick<ManifestObject, 'key' | 'bytes' | 'parts'>;
 
 export interface Batch {
   readonly manifestKey: string;
@@ -31,7 +34,7 @@ const batchBytes = 4 * 1024 ** 3;
 const mostBatches = 400;
 
 /** Cuts the objects into batches of consecutive parts. Empty objects have no parts and are checked by their size. */
-export function planBatches(manifest: Manifest, manifestKey: string): Batch[] {
+export function planBatches(manifest: { readonly objects: readonly Stored[] }, manifestKey: string): Batch[] {
   const total = manifest.objects.reduce((sum, object) => sum + object.bytes, 0);
   const target = Math.max(batchBytes, Math.ceil(total / mostBatches));
   const batches: Batch['ranges'][number][][] = [[]];
@@ -54,7 +57,7 @@ export function planBatches(manifest: Manifest, manifestKey: string): Batch[] {
 }
 
 /** Inclusive byte offsets of one part of an object. */
-export function partRange(object: ManifestObject, part: number): { from: number; to: number } {
+export function partRange(object: Stored, part: number): { from: number; to: number } {
   const from = object.parts.slice(0, part).reduce((sum, p) => sum + p.bytes, 0);
   return { from, to: from + (object.parts[part]?.bytes ?? 0) - 1 };
 }

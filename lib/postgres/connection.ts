@@ -45,17 +45,7 @@ export const withoutTimeouts = `
 
 /** Opens one connection, which no timeout of the server ends. Errors are `DatabaseAuthenticationFailed` or `DatabaseUnreachable`. */
 export async function connect(connection: Connection, applicationName: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    host: connection.host,
-    port: connection.port,
-    user: connection.username,
-    password: connection.password,
-    database: connection.dbname,
-    ssl: tls(connection),
-    application_name: applicationName,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-  });
+  const client = new pg.Client(clientConfig(connection, applicationName));
   // A connection lost between queries is emitted here; the next query on it reports the loss.
   client.on('error', () => {});
   try {
@@ -68,6 +58,18 @@ export async function connect(connection: Connection, applicationName: string): 
   }
 }
 
+export const clientConfig = (connection: Connection, applicationName: string): pg.ClientConfig => ({
+  host: connection.host,
+  port: connection.port,
+  user: connection.username,
+  password: connection.password,
+  database: connection.dbname,
+  ssl: tls(connection),
+  application_name: applicationName,
+  connectionTimeoutMillis: 10_000,
+  keepAlive: true,
+});
+
 function tls(connection: Connection): pg.ClientConfig['ssl'] {
   if (connection.sslmode === 'disable') return false;
   return {
@@ -78,7 +80,7 @@ function tls(connection: Connection): pg.ClientConfig['ssl'] {
 }
 
 /** SQLSTATE class 28 is refused credentials (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-function connectionError(connection: Connection, error: unknown): PgdrError {
+export function connectionError(connection: Connection, error: unknown): PgdrError {
   const { code, message } = error as { code?: string; message: string };
   const where = `${connection.username}@${connection.host}:${connection.port}/${connection.dbname}`;
   if (code?.startsWith('28'))

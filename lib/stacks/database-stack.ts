@@ -40,6 +40,13 @@ export class DatabaseStack extends Stack {
       starts: 'backup-logical',
       expression: database.logical.schedule.expression,
     });
+    if (physical) {
+      new DatabaseSchedule(this, 'BackupPhysical', {
+        ...common,
+        starts: 'backup-physical',
+        expression: physical.base.schedule.expression,
+      });
+    }
     new DatabaseSchedule(this, 'RestoreTest', {
       ...common,
       starts: 'restore-test',

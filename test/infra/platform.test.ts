@@ -220,13 +220,16 @@ describe.each(regions)('the table of leases in %s', (region) => {
 describe('state machines', () => {
   const machines = resources(platform, 'AWS::StepFunctions::StateMachine').map(({ Properties }) => Properties);
 
-  test.each(['backup-logical', 'restore-test'])('%s has a substitution for each placeholder and no other', (name) => {
-    const machine = machines.find(({ StateMachineName }) => StateMachineName === `acme-${name}`);
-    const text = readFileSync(new URL(`../../state-machines/${name}.asl.json`, import.meta.url), 'utf8');
-    expect(machine.DefinitionString).toBe(text);
-    const placeholders = new Set([...text.matchAll(/\$\{(\w+)\}/g)].map(([, key]) => key));
-    expect(Object.keys(machine.DefinitionSubstitutions).sort()).toEqual([...placeholders].sort());
-  });
+  test.each(['backup-logical', 'backup-physical', 'restore-test'])(
+    '%s has a substitution for each placeholder and no other',
+    (name) => {
+      const machine = machines.find(({ StateMachineName }) => StateMachineName === `acme-${name}`);
+      const text = readFileSync(new URL(`../../state-machines/${name}.asl.json`, import.meta.url), 'utf8');
+      expect(machine.DefinitionString).toBe(text);
+      const placeholders = new Set([...text.matchAll(/\$\{(\w+)\}/g)].map(([, key]) => key));
+      expect(Object.keys(machine.DefinitionSubstitutions).sort()).toEqual([...placeholders].sort());
+    },
+  );
 
   test('are logged and traced', () => {
     for (const machine of machines) {
