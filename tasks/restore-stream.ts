@@ -10,8 +10,11 @@ import { PgdrError } from '../lib/core/errors.ts';
 import type { ManifestObject } from '../lib/core/manifest.ts';
 import type { RunningTool } from '../lib/postgres/tools.ts';
 
+/** What reading an object back takes of its entry in a manifest, of whichever kind of backup. */
+type Stored = Pick<ManifestObject, 'key' | 'bytes' | 'sha256' | 'versionId' | 'encryption'>;
+
 /** One stored object, only hashed: throws as {@link readObject} does when the bytes are not the manifest's. */
-export async function checkObject(store: ObjectStore, object: ManifestObject, signal: AbortSignal): Promise<void> {
+export async function checkObject(store: ObjectStore, object: Stored, signal: AbortSignal): Promise<void> {
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const chunk of await getStream(store, object.key, { versionId: object.versionId })) {
@@ -30,7 +33,7 @@ export async function checkObject(store: ObjectStore, object: ManifestObject, si
  */
 export async function readObject(
   store: ObjectStore,
-  object: ManifestObject,
+  object: Stored,
   consume: (source: AsyncIterable<Buffer>) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
@@ -65,19 +68,14 @@ export async function readObject(
   checkBytes(object, bytes, hash.digest('hex'));
 }
 
-function cipherOf({ clientKey }: ObjectStore, { key, encryption }: ManifestObject) {
+function cipherOf({ clientKey }: ObjectStore, { key, encryption }: Stored) {
   if (encryption !== clientEncryption) return undefined;
   if (clientKey) return decrypting(clientKey, key);
   throw new PgdrError('EncryptionKeyRefused', `${key} is encrypted, and the settings of the database name no key`);
 }
 
 /** A broken stream has a cause: bytes that are not the manifest's explain it better than what choked on them. */
-async function explain(
-  store: ObjectStore,
-  object: ManifestObject,
-  failure: unknown,
-  signal: AbortSignal,
-): Promise<unknown> {
+async function explain(store: ObjectStore, object: Stored, failure: unknown, signal: AbortSignal): Promise<unknown> {
   try {
     await checkObject(store, object, signal);
     if (failure instanceof PgdrError) return failure;
@@ -90,7 +88,7 @@ async function explain(
   }
 }
 
-function checkBytes(object: ManifestObject, bytes: number, sha256: string): void {
+function checkBytes(object: Stored, bytes: number, sha256: string): void {
   if (bytes !== object.bytes) {
     throw new PgdrError('ObjectTruncated', `${object.key} has ${bytes} bytes, the manifest says ${object.bytes}`);
   }

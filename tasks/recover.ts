@@ -1,0 +1,200 @@
+import { join } from 'node:path';
+import { getText, list, type ObjectStore } from '../lib/aws/object-store.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import { basePrefix, type Lineage, manifestKey, prefixOfManifest, verificationKey } from '../lib/core/keys.ts';
+import { formatLsn, parseLsn } from '../lib/core/lsn.ts';
+import { type PhysicalManifest, parsePhysicalManifest } from '../lib/core/physical-manifest.ts';
+import {
+  chooseRecovery,
+  describeTarget,
+  formatMicroseconds,
+  microseconds,
+  type Recovery,
+  type RecoveryTarget,
+  targetParameters,
+} from '../lib/core/recovery-target.ts';
+import type { WalArchive } from '../lib/core/wal-archive.ts';
+import { type Clone, startClone } from '../lib/postgres/clone.ts';
+import { connect } from '../lib/postgres/connection.ts';
+import { rfc3339 } from '../lib/postgres/snapshot.ts';
+import { type ToolEnvironment, toolEnvironment, toolVersion } from '../lib/postgres/tools.ts';
+import { disarm, fetchBase, verifyBase } from './fetch-base.ts';
+import { log } from './log.ts';
+import { startWalProvider } from './wal-provider.ts';
+import { checkEnd, lastTransactionTime } from './wal-scan.ts';
+import { openWal } from './wal-store.ts';
+
+/** A server of this task as the source was at a point in time. */
+export interface Recovered {
+  readonly clone: Clone;
+  readonly backup: PhysicalManifest;
+  readonly timeline: number;
+  /** End of the last record that was replayed. */
+  readonly lsn: string;
+  /** Of the last transaction that was replayed; null when there was none after the backup. */
+  readonly lastTransactionAt: string | null;
+  readonly fetchSeconds: number;
+  readonly replaySeconds: number;
+  /** Bytes from the start of the backup to the end of the recovery. */
+  readonly walBytes: number;
+}
+
+export interface RecoverOptions {
+  readonly directory: string;
+  readonly concurrency: number;
+  readonly timeoutSeconds: number;
+  readonly signal: AbortSignal;
+}
+
+/** The verified base backups of a lineage, the oldest first. */
+export async function listBaseBackups(store: ObjectStore, lineage: Lineage): Promise<PhysicalManifest[]> {
+  const keys = new Set(await Array.fromAsync(list(store, basePrefix(lineage))));
+  const verified = [...keys].filter(
+    (key) => key === manifestKey(prefixOfManifest(key)) && keys.has(verificationKey(prefixOfManifest(key))),
+  );
+  return Promise.all(verified.sort().map(async (key) => parsePhysicalManifest(await getText(store, key), key)));
+}
+
+/** What a target needs, found before anything is fetched. Throws `RecoveryTargetUnreachable`, `BackupNotFound`. */
+export async function planRecovery(
+  store: ObjectStore,
+  lineage: Lineage,
+  target: RecoveryTarget,
+  { directory }: Pick<RecoverOptions, 'directory'>,
+): Promise<{ recovery: Recovery; archive: WalArchive }> {
+  const backups = await listBaseBackups(store, lineage);
+  const [newest] = backups.slice(-1);
+  if (!newest) {
+    throw new PgdrError('BackupNotFound', `no verified base backup below s3://${store.bucket}/${basePrefix(lineage)}`);
+  }
+  const archive = await openWal(store, lineage, newest.walSegmentBytes);
+  const recovery = chooseRecovery(target, backups, archive);
+  await checkTime(target, recovery, archive, store, directory);
+  log('recovery planned', {
+    target: describeTarget(target),
+    backup: recovery.backup.id,
+    timeline: recovery.timeline,
+    from: formatLsn(recovery.start),
+    to: formatLsn(recovery.end),
+  });
+  return { recovery, archive };
+}
+
+/** PostgreSQL ends with an error when no transaction is later than the time: seen here before a byte is fetched. */
+async function checkTime(
+  target: RecoveryTarget,
+  { backup, timeline, start, end }: Recovery,
+  archive: WalArchive,
+  store: ObjectStore,
+  directory: string,
+): Promise<void> {
+  if (target.kind !== 'time') return;
+  const tools: ToolEnvironment = { env: { PATH: process.env.PATH, LC_ALL: 'C' } };
+  const last = await lastTransactionTime({ store, archive, timeline }, start, end, directory, tools);
+  if (last !== undefined && last > microseconds(target.time)) return;
+  const nearest =
+    last !== undefined && last > microseconds(backup.stoppedAt) ? formatMicroseconds(last) : backup.stoppedAt;
+  throw new PgdrError(
+    'RecoveryTargetUnreachable',
+    `${describeTarget(target)} cannot be recovered: the last stored transaction is of ${nearest}. ` +
+      `Nearest points: any time before it, or the latest point (LSN ${formatLsn(end)})`,
+  );
+}
+
+/** Recovers into a throwaway server; whoever calls stops it. */
+export async function recover(
+  store: ObjectStore,
+  lineage: Lineage,
+  target: RecoveryTarget,
+  options: RecoverOptions,
+): Promise<Recovered> {
+  const { directory, signal } = options;
+  const tools: ToolEnvironment = await toolsOnly(directory);
+  const { recovery, archive } = await planRecovery(store, lineage, target, options);
+  const { backup, timeline, start, end } = recovery;
+  await requireMajor(tools, backup);
+  const home = join(directory, 'clone');
+  const began = Date.now();
+  const data = await fetchBase(backup, store, home, tools, options);
+  await verifyBase(data, tools, signal);
+  await disarm(data);
+  const fetchSeconds = (Date.now() - began) / 1000;
+  log('base backup fetched and verified', { seconds: fetchSeconds });
+
+  const replayBegan = Date.now();
+  const provider = await startWalProvider({
+    store,
+    lineage,
+    archive,
+    timeline,
+    start,
+    end,
+    folder: join(home, 'wal'),
+    ahead: 6,
+    signal,
+  });
+  try {
+    const clone = await startClone({
+      data,
+      home,
+      recovery: { restore_command: provider.restoreCommand, ...targetParameters(target, timeline) },
+      limits: backup.limits,
+      superusers: backup.superusers,
+      major: Math.floor(backup.serverVersionNum / 10_000),
+      walFailure: provider.failure,
+      timeoutSeconds: options.timeoutSeconds,
+      signal,
+    });
+    try {
+      const { lsn, lastTransactionAt } = await readReached(clone);
+      const replaySeconds = (Date.now() - replayBegan) / 1000;
+      if (target.kind === 'latest') await checkEnd({ store, archive, timeline }, parseLsn(lsn), end);
+      checkReached(target, lsn, lastTransactionAt);
+      log('recovered', { target: describeTarget(target), lsn, lastTransactionAt, seconds: replaySeconds });
+      const walBytes = Number(parseLsn(lsn) - start);
+      return { clone, backup, timeline, lsn, lastTransactionAt, fetchSeconds, replaySeconds, walBytes };
+    } catch (error) {
+      await clone.stop();
+      throw error;
+    }
+  } finally {
+    await provider.stop();
+  }
+}
+
+async function toolsOnly(directory: string): Promise<ToolEnvironment> {
+  const nowhere = { host: '127.0.0.1', port: 1, username: '', password: '', dbname: '', sslmode: 'disable' } as const;
+  return toolEnvironment(nowhere, directory);
+}
+
+async function requireMajor(tools: ToolEnvironment, backup: PhysicalManifest): Promise<void> {
+  const own = await toolVersion(tools);
+  const major = Math.floor(backup.serverVersionNum / 10_000);
+  if (own.major === major) return;
+  throw new PgdrError('PostgresMajorMismatch', `the base backup is of PostgreSQL ${major}, this task has ${own.text}`);
+}
+
+async function readReached({ connection }: Clone): Promise<{ lsn: string; lastTransactionAt: string | null }> {
+  const client = await connect(connection, 'pgdr recovery');
+  try {
+    const { rows } = await client.query(
+      `SELECT pg_last_wal_replay_lsn()::text AS lsn, ${rfc3339('pg_last_xact_replay_timestamp()')} AS "lastTransactionAt"`,
+    );
+    return rows[0];
+  } finally {
+    await client.end();
+  }
+}
+
+/** PostgreSQL says that it arrived; this holds it to that. */
+function checkReached(target: RecoveryTarget, lsn: string, lastTransactionAt: string | null): void {
+  const missed = (how: string) => new PgdrError('RecoveryFailed', `${describeTarget(target)} was missed: ${how}`);
+  if (target.kind === 'lsn' && parseLsn(lsn) < parseLsn(target.lsn)) throw missed(`recovery ended at ${lsn}`);
+  if (
+    target.kind === 'time' &&
+    lastTransactionAt !== null &&
+    microseconds(lastTransactionAt) > microseconds(target.time)
+  ) {
+    throw missed(`a transaction of ${lastTransactionAt} is in it`);
+  }
+}

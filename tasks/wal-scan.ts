@@ -1,0 +1,94 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { ObjectStore } from '../lib/aws/object-store.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import { formatLsn } from '../lib/core/lsn.ts';
+import { microseconds } from '../lib/core/recovery-target.ts';
+import { segmentName, segmentStart, timelineAt } from '../lib/core/wal.ts';
+import type { WalArchive } from '../lib/core/wal-archive.ts';
+import { contentStart, recordEnd } from '../lib/core/wal-record.ts';
+import { startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
+import { segmentContent } from './wal-provider.ts';
+
+/** Looks into stored WAL: with PostgreSQL's own pg_waldump, or at the one number that says how long a record is. */
+export interface StoredWal {
+  readonly store: ObjectStore;
+  readonly archive: WalArchive;
+  readonly timeline: number;
+}
+
+/** A heartbeat commits every few seconds and a busy server fills few segments in one: more have never been needed. */
+const mostSegments = 64;
+
+/**
+ * The latest time that a commit or a rollback before `end` carries, in microseconds: a recovery to a later time would
+ * not know that it has arrived. Looks back from the end; undefined when there is none after `start`.
+ */
+export async function lastTransactionTime(
+  wal: StoredWal,
+  start: bigint,
+  end: bigint,
+  directory: string,
+  tools: ToolEnvironment,
+): Promise<bigint | undefined> {
+  const { archive, timeline } = wal;
+  const segmentBytes = BigInt(archive.segmentBytes);
+  const folder = join(directory, 'scan');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    let at = segmentStart(end - 1n, archive.segmentBytes);
+    for (let i = 0; i < mostSegments && at + segmentBytes > start; i++, at -= segmentBytes) {
+      const last = at + segmentBytes < end ? at + segmentBytes : end;
+      const own = timelineAt(timeline, archive.histories.get(timeline) ?? [], last - 1n);
+      const name = segmentName(own, at, archive.segmentBytes);
+      const content = await segmentContent(wal.store, archive, name);
+      if (!content) continue;
+      await writeFile(join(folder, name), content);
+      const times = await transactionTimes(join(folder, name), tools);
+      await rm(join(folder, name));
+      if (times.length > 0) return times.reduce((a, b) => (a > b ? a : b));
+    }
+    return undefined;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function transactionTimes(path: string, tools: ToolEnvironment): Promise<bigint[]> {
+  // It ends with an error where the WAL does, and has said by then what there was.
+  const tool = startTool(
+    'pg_waldump',
+    ['--rmgr=Transaction', path],
+    { env: { ...tools.env, TZ: 'UTC' } },
+    'RecoveryFailed',
+    {
+      accept: () => true,
+    },
+  );
+  tool.process.stdin?.end();
+  const output = await text(tool.process.stdout as NodeJS.ReadableStream);
+  await tool.ended;
+  const pattern = /desc: (?:COMMIT|ABORT)(?:_PREPARED)?\b.*?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{6}) UTC/g;
+  return [...output.matchAll(pattern)].map(([, day, clock]) => microseconds(`${day}T${clock}Z`));
+}
+
+/**
+ * After a recovery to the end: is there a whole record behind the last one that was replayed? Then the server took for
+ * the end what is none. Throws `RecoveryFailed`.
+ */
+export async function checkEnd(wal: StoredWal, replayed: bigint, end: bigint): Promise<void> {
+  const { archive, timeline } = wal;
+  const segmentBytes = BigInt(archive.segmentBytes);
+  const start = contentStart(replayed, segmentBytes);
+  if (start + 4n > end) return;
+  const own = timelineAt(timeline, archive.histories.get(timeline) ?? [], start);
+  const name = segmentName(own, start, archive.segmentBytes);
+  const content = await segmentContent(wal.store, archive, name);
+  const length = content?.readUInt32LE(Number(start % segmentBytes)) ?? 0;
+  if (length > 0 && recordEnd(replayed, length, segmentBytes) > end) return;
+  throw new PgdrError(
+    'RecoveryFailed',
+    `recovery ended at ${formatLsn(replayed)}, but the stored WAL goes on to ${formatLsn(end)}`,
+  );
+}
