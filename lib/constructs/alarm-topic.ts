@@ -12,25 +12,24 @@ export class AlarmTopic extends Construct {
   constructor(scope: Construct, id: string, { system, key }: { readonly system: string; readonly key: Key }) {
     super(scope, id);
     this.topic = new Topic(this, 'Alarms', { topicName: alarmTopicName(system), masterKey: key, enforceSSL: true });
-    const cloudwatch = {
-      principals: [new ServicePrincipal('cloudwatch.amazonaws.com')],
-      conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
-    };
+    const principals = [new ServicePrincipal('cloudwatch.amazonaws.com')];
     this.topic.addToResourcePolicy(
       new PolicyStatement({
         sid: 'AlarmsPublish',
         actions: ['sns:Publish'],
         resources: [this.topic.topicArn],
-        ...cloudwatch,
+        principals,
+        conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
       }),
     );
-    // CloudWatch publishes as itself, so the key that seals the topic has to be opened for it.
+    // CloudWatch publishes as itself, so the key that seals the topic has to be opened for it. The topic's policy says
+    // for whose alarms; what CloudWatch asks of the key on its way does not carry the account everywhere.
     key.addToResourcePolicy(
       new PolicyStatement({
         sid: 'AlarmsSeal',
         actions: ['kms:Decrypt', 'kms:GenerateDataKey*'],
         resources: ['*'],
-        ...cloudwatch,
+        principals,
       }),
     );
   }

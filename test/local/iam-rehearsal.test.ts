@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
 import { SendTaskFailureCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Followed, followExecution } from '../../lib/cli/follow.ts';
@@ -207,6 +208,35 @@ describe('with policies enforced', () => {
       });
       expect([name, await answer.json()]).toMatchObject([name, { errorType: 'BackupNotFound' }]);
     }
+  });
+
+  it('a database is looked at, and the other region told', async () => {
+    await rehearsal.publishPosture();
+    const told = () => rehearsal.cloud.calls().some(({ operation }) => operation === 'PutMetricData');
+    await expect.poll(told, { timeout: 20_000 }).toBe(true);
+  });
+
+  it('a message that Slack refuses is kept in a dead-letter queue', async () => {
+    const { cloud, clients, webhook } = rehearsal;
+    const setUrl = (url: string) =>
+      clients.secrets.send(
+        new PutSecretValueCommand({ SecretId: 'pgdr/slack', SecretString: JSON.stringify({ url }) }),
+      );
+    await setUrl(`${webhook.url}-of-another`);
+    const notice = { AlarmName: 'a', AlarmArn: 'arn:aws:x:y', NewStateValue: 'ALARM', NewStateReason: 'r' };
+    await sendSigned(cloud, cloud.client(region).credentials, {
+      service: 'lambda',
+      region,
+      path: `/2015-03-31/functions/${functionName(system, 'notify-slack')}/invocations`,
+      headers: { 'x-amz-invocation-type': 'Event' },
+      body: JSON.stringify({ Records: [{ Sns: { Message: JSON.stringify(notice) } }] }),
+    });
+    const kept = () =>
+      cloud
+        .calls()
+        .some(({ operation, principal }) => operation === 'SendMessage' && /Notify/.test(principal.roleArn ?? ''));
+    await expect.poll(kept, { timeout: 30_000 }).toBe(true);
+    await setUrl(webhook.url);
   });
 
   it('a schedule whose start is refused is kept in the dead-letter queue', async () => {

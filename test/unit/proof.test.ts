@@ -167,7 +167,7 @@ describe('the proof', () => {
       databases: [proofOf([check('L3', false, { name: 'grants', detail: '"quoted" & <b>' })])],
     });
     expect(page).not.toContain('<script>');
-    expect(page).toContain('&quot;quoted&quot; &amp; &lt;b&gt;');
+    expect(page).toContain('&#34;quoted&#34; &#38; &#60;b&#62;');
     expect(page).toContain('Not proven: grants');
   });
 
@@ -175,7 +175,9 @@ describe('the proof', () => {
     const held = (['L0', 'L1', 'L2', 'L3', 'L4'] as const).map((level) => check(level, true));
     const page = proofPage({ ...report, databases: [proofOf([...held, check('L5', false, { unavailable: true })])] });
     expect(page).toContain('Proven to L4');
-    expect(page.match(/<td>L\d<\/td><td>[^<]+<\/td><td>holds<\/td><\/tr>/g)).toHaveLength(5);
+    expect(page.match(/<td>L\d<\/td><td>[^<]+<\/td><td><span class="ok">holds<\/span><\/td>\s*<\/tr>/g)).toHaveLength(
+      5,
+    );
     expect(page).toMatch(/<td>L5<\/td><td>[^<]+<\/td><td>not made<\/td><\/tr>/);
   });
 });

@@ -1,10 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { page } from '../../../core/page/document.ts';
+import { type Html, html } from '../../../core/page/html.ts';
+import { mark } from '../../../core/page/parts.ts';
 import { formatBytes, formatSeconds } from '../../output.ts';
 import type { RehearsalResult } from '../result.ts';
 import { plainText } from '../webhook.ts';
-import { type Html, html } from './html.ts';
-import { style } from './style.ts';
 
 /** The page that a rehearsal leaves: one file, no scripts, nothing fetched. */
 export function writeReport(path: string, result: RehearsalResult): void {
@@ -14,21 +15,12 @@ export function writeReport(path: string, result: RehearsalResult): void {
 
 export function reportPage(result: RehearsalResult): string {
   const title = headline(result);
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${title}</title>
-<style>${{ html: style }}</style>
-</head>
-<body><main>
-<section class="verdict${result.ok ? '' : ' bad'}">
-  <h1>${result.ok ? '✓' : '✗'} ${title}</h1>
-  <p>${result.startedAt} · ${formatSeconds(result.seconds)} in all · PostgreSQL ${result.postgres.version}</p>
-</section>
-${tiles(result)}
+  return page({
+    title,
+    state: result.ok ? 'good' : 'bad',
+    subtitle: `${result.startedAt} · ${formatSeconds(result.seconds)} in all · PostgreSQL ${result.postgres.version}`,
+    footer: html`Written by <code>pgdr rehearse</code>: the deployed templates, run on a local cloud against a real PostgreSQL server.`,
+    body: html`${tiles(result)}
 ${failure(result)}
 ${result.fault && faultSection(result.fault)}
 ${timeline(result)}
@@ -36,11 +28,8 @@ ${checks('What was checked', result.checks)}
 ${backup(result)}
 ${proof(result)}
 ${metrics(result)}
-${slack(result)}
-<footer>Written by <code>pgdr rehearse</code>: the deployed templates, run on a local cloud against a real PostgreSQL server.</footer>
-</main></body>
-</html>
-`.html;
+${slack(result)}`,
+  });
 }
 
 function headline({ ok, fault, error, proof }: RehearsalResult): string {
@@ -142,5 +131,3 @@ function slack({ slack }: RehearsalResult): Html | undefined {
   return html`<h2>What Slack was told</h2>
 ${slack.messages.map((message) => html`<div class="card slack"><b>${message.text}</b><pre>${plainText(message).split('\n').slice(1).join('\n')}</pre></div>`)}`;
 }
-
-const mark = (ok: boolean): Html => (ok ? html`<span class="ok">✓</span>` : html`<span class="no">✗</span>`);

@@ -1,12 +1,12 @@
-/** The look of the report: one column, readable on a phone, light or dark as the reader's system is. */
+/** The look of every page: one column, readable on a phone and in print, light or dark as the reader's system is. */
 export const style = `
 :root { color-scheme: light dark;
   --ink: #16202c; --dim: #5c6b7a; --paper: #f6f7f9; --card: #fff; --line: #dfe4ea;
-  --good: #12805c; --good-soft: #def3ea; --bad: #b3261e; --bad-soft: #fbe4e2;
+  --good: #12805c; --good-soft: #def3ea; --bad: #b3261e; --bad-soft: #fbe4e2; --warn: #8a5300; --warn-soft: #fdf0d9;
   --prepare: #8b98a8; --backup: #2f6fde; --restore: #7a4fd0; }
 @media (prefers-color-scheme: dark) { :root {
   --ink: #e8edf3; --dim: #9aa8b8; --paper: #10161d; --card: #18202a; --line: #2b3643;
-  --good: #4cc596; --good-soft: #143529; --bad: #ff8a80; --bad-soft: #43201e;
+  --good: #4cc596; --good-soft: #143529; --bad: #ff8a80; --bad-soft: #43201e; --warn: #f0b457; --warn-soft: #3d2c10;
   --prepare: #6d7b8c; --backup: #5b94f5; --restore: #a480ee; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
@@ -40,5 +40,19 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; 
 code, pre { font: .88em/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
 .slack { border-left: .25rem solid var(--line); margin: .6rem 0; } .slack b { display: block; }
 footer { margin-top: 3rem; color: var(--dim); font-size: .85rem; }
+section > h2:first-child { margin-top: 0; } h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
+.verdict.warn { border-color: var(--warn); background: var(--warn-soft); }
+.warn-text { color: var(--warn); font-weight: 600; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: .75rem; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem; break-inside: avoid; }
+figcaption { font-size: .9rem; color: var(--dim); margin-bottom: .4rem; } figcaption b { color: var(--ink); }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
+svg text { fill: var(--dim); font: 11px system-ui, sans-serif; }
+svg .line { fill: none; stroke: var(--backup); stroke-width: 2; } svg .area { fill: var(--backup); opacity: .12; }
+svg .dot { fill: var(--backup); } svg .dot.bad { fill: var(--bad); } svg .grid { stroke: var(--line); }
+svg .limit { stroke: var(--bad); stroke-dasharray: 4 4; } svg .covered { fill: var(--good); } svg .gap { fill: var(--bad); }
+svg .phase0 { fill: var(--backup); } svg .phase1 { fill: var(--restore); } svg .phase2 { fill: var(--prepare); } svg .phase3 { fill: var(--good); } svg .phase4 { fill: var(--warn); }
+@media print { :root { color-scheme: light; } body { background: #fff; font-size: 11pt; } main { max-width: none; padding: 0; }
+  h2, h3 { break-after: avoid; } tr, .tile, .card { break-inside: avoid; } .scroll { overflow: visible; } }
 @media (max-width: 36rem) { .step { grid-template-columns: 1fr 5rem; } .step .track { grid-column: 1 / -1; grid-row: 2; } dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } }
 `;

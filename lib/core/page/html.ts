@@ -4,7 +4,7 @@ export interface Html {
   readonly html: string;
 }
 
-type Value = string | number | Html | undefined | null | false | readonly Value[];
+export type Value = string | number | Html | undefined | null | false | readonly Value[];
 
 export const html = (strings: TemplateStringsArray, ...values: readonly Value[]): Html => ({
   html: strings.reduce((text, part, i) => text + part + (i < values.length ? render(values[i]) : ''), ''),
