@@ -1,0 +1,305 @@
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CloudWatchClient, DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
+import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createOutput } from '../../lib/cli/output.ts';
+import { workDirectory } from '../../lib/cli/rehearse/assembly.ts';
+import { database, type Rehearsal, region, startRehearsal, system } from '../../lib/cli/rehearse/rehearsal.ts';
+import type { SlackMessage } from '../../lib/cli/rehearse/webhook.ts';
+import { plainText } from '../../lib/cli/rehearse/webhook.ts';
+import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
+import { createSteps } from '../../lib/cli/steps.ts';
+import { alarmName, pageName } from '../../lib/config/names.ts';
+import type { AlarmId } from '../../lib/core/alarms.ts';
+import type { ApiCall } from '../../local/facade.ts';
+import type { Loose } from '../infra/assembly.ts';
+
+/**
+ * Alarms that go on and off by their real cause: the deployed templates, a real database, the clock of the cloud moved
+ * on by five minutes at a time. Some thresholds are made smaller, since a test cannot upload for twenty minutes; metric,
+ * alarm, topic, function and webhook are those of a deployment.
+ */
+
+const directory = join(workDirectory, 'rehearse', `alarms-${process.pid}`);
+const recovery = 'us-east-1';
+const period = 5 * 60_000;
+/** Seconds, in the place of what the configuration makes them. */
+const smaller: Partial<Record<AlarmId, number>> = {
+  'slow-upload': 5,
+  'rto-regression': 12,
+  'rpo-regression': 20,
+  'no-daily-backup': 3600,
+  'restore-test-overdue': 3600,
+  'task-image-old': 8 * 3600,
+};
+let rehearsal: Rehearsal;
+
+beforeAll(async () => {
+  rehearsal = await startRehearsal({
+    postgres: providePostgres(() => {}),
+    directory,
+    size: 4_000_000,
+    steps: createSteps(createOutput(true)),
+    writeLoad: false,
+    alter: withSmallerThresholds,
+  });
+  const secrets = new SecretsManagerClient(rehearsal.cloud.client(recovery));
+  await secrets.send(
+    new CreateSecretCommand({ Name: 'pgdr/slack', SecretString: JSON.stringify({ url: rehearsal.webhook.url }) }),
+  );
+  secrets.destroy();
+});
+
+afterAll(async () => {
+  await rehearsal?.stop();
+  for (const folder of [directory, `${directory}.assembly`]) rmSync(folder, { recursive: true, force: true });
+});
+
+function withSmallerThresholds(assembly: string): string {
+  // Beside the others, where what the images would install is found.
+  const copy = `${directory}.assembly`;
+  mkdirSync(copy, { recursive: true });
+  cpSync(assembly, copy, { recursive: true });
+  for (const file of readdirSync(copy).filter((name) => name.endsWith('.template.json'))) {
+    const template = JSON.parse(readFileSync(join(copy, file), 'utf8'));
+    for (const { Type, Properties } of Object.values<Loose>(template.Resources)) {
+      if (Type !== 'AWS::CloudWatch::Alarm') continue;
+      for (const [id, threshold] of Object.entries(smaller))
+        if (Properties.AlarmName === alarmName(system, database, id)) Properties.Threshold = threshold;
+    }
+    writeFileSync(join(copy, file), JSON.stringify(template));
+  }
+  return copy;
+}
+
+async function stateOf(name: string, where = region): Promise<string | undefined> {
+  const client = new CloudWatchClient(rehearsal.cloud.client(where));
+  const { MetricAlarms, CompositeAlarms } = await client.send(
+    new DescribeAlarmsCommand({ AlarmNames: [name], AlarmTypes: ['MetricAlarm', 'CompositeAlarm'] }),
+  );
+  client.destroy();
+  return (MetricAlarms?.[0] ?? CompositeAlarms?.[0])?.StateValue;
+}
+const alarm = (id: AlarmId) => stateOf(alarmName(system, database, id));
+const page = (id: AlarmId) => stateOf(pageName(system, database, id));
+
+/** Moves the clock on by five minutes at a time, and waits each time until both regions have been looked at. */
+async function pass(periods: number, regions: readonly string[] = [region, recovery]): Promise<void> {
+  const { cloud } = rehearsal;
+  const done = (where: string) =>
+    cloud.calls().filter((call) => call.operation === 'PutMetricData' && callerRegion(call) === where).length;
+  for (let i = 0; i < periods; i++) {
+    const before = regions.map(done);
+    await cloud.advance(period);
+    const until = Date.now() + 15_000;
+    while (regions.some((where, j) => done(where) <= (before[j] as number))) {
+      if (Date.now() > until) throw new Error(`nobody looked at ${regions.join(' and ')}`);
+      await delay(5);
+    }
+  }
+}
+
+/** A region's function tells the other region. */
+const callerRegion = (call: ApiCall): string => (call.region === region ? recovery : region);
+
+const told = (text: RegExp, from: number): Promise<SlackMessage | undefined> =>
+  rehearsal.webhook.waitFor((message) => text.test(message.text), 20, from);
+
+/** The page of an alarm and its end, each with the link of its runbook. */
+async function expectPage(from: number, begins: RegExp, runbook: string): Promise<void> {
+  const message = await told(begins, from);
+  expect(message, `a message like ${begins}`).toBeDefined();
+  expect(plainText(message as SlackMessage)).toContain(`<https://runbooks.example.com/${runbook}.md|${runbook}.md>`);
+}
+
+const succeed = async (workflow: 'backup-logical' | 'restore-test') => {
+  const run = await rehearsal.run(workflow);
+  expect(run.failure).toBeUndefined();
+  return run;
+};
+
+/** Holds back calls of one kind, as a slow store does. */
+const slowDown = (fits: (call: ApiCall) => boolean, ms: number) => {
+  let held = false;
+  return rehearsal.cloud.intercept(async (call) => {
+    if (held || !fits(call)) return;
+    held = true;
+    await delay(ms);
+  });
+};
+
+const messages = () => rehearsal.webhook.messages.length;
+
+describe('a database that is well', () => {
+  it('has no alarm, and none that is over is told', async () => {
+    await succeed('backup-logical');
+    await succeed('restore-test');
+    await pass(4);
+    const { MetricAlarms } = await rehearsal.clients.cloudwatch.send(
+      new DescribeAlarmsCommand({ StateValue: 'ALARM' }),
+    );
+    expect(MetricAlarms?.map(({ AlarmName }) => AlarmName)).toEqual([]);
+    expect(rehearsal.webhook.messages.map(({ text }) => text).filter((text) => /Over|Unknown/.test(text))).toEqual([]);
+  });
+});
+
+describe('slow-upload', () => {
+  it('goes on when the store takes long, and off with the next backup', async () => {
+    const from = messages();
+    const undo = slowDown((call) => call.operation === 'PutObject' && /dump\.zst$/.test(String(call.input.Key)), 7000);
+    await succeed('backup-logical');
+    undo();
+    await pass(1);
+    expect(await alarm('slow-upload')).toBe('ALARM');
+    await expectPage(from, /Warning: orders: A backup uploaded for more than/, 'slow-upload');
+    await succeed('backup-logical');
+    await pass(1);
+    expect(await alarm('slow-upload')).toBe('OK');
+    await expectPage(from, /Over: orders: A backup uploaded/, 'slow-upload');
+  });
+});
+
+describe('backup-size-deviation', () => {
+  it('goes on when most of the data is gone, and off when it is back', async () => {
+    const from = messages();
+    const client = await rehearsal.source.server.connect(database);
+    await client.query(
+      `CREATE TABLE bulk AS SELECT i, md5(i::text) || md5((-i)::text) AS filler FROM generate_series(1, 300000) i`,
+    );
+    await succeed('backup-logical');
+    await pass(1);
+    expect(await alarm('backup-size-deviation')).toBe('ALARM');
+    await expectPage(from, /Warning: orders: The newest backup differs in size/, 'backup-size-deviation');
+    await client.query('DROP TABLE bulk');
+    await client.end();
+    await succeed('backup-logical');
+    await succeed('backup-logical');
+    await pass(1);
+    expect(await alarm('backup-size-deviation')).toBe('OK');
+    await expectPage(from, /Over: orders: The newest backup differs/, 'backup-size-deviation');
+  });
+});
+
+describe('restore-test-failed', () => {
+  it('goes on when a restore test fails, stays on, explains the overdue test, and goes off by one that holds', async () => {
+    const from = messages();
+    const undo = rehearsal.cloud.intercept((call) => {
+      if (call.operation === 'RunTask' && JSON.stringify(call.input).includes('restore-test'))
+        throw new Error('no capacity');
+    });
+    const { succeeded } = await rehearsal.run('restore-test');
+    undo();
+    expect(succeeded).toBe(false);
+    await pass(1);
+    expect(await alarm('restore-test-failed')).toBe('ALARM');
+    await expectPage(from, /Alarm: orders: A restore test failed/, 'restore-test-failed');
+    // Past the threshold of restore-test-overdue, which waits: one incident, one page.
+    await pass(12);
+    expect([await alarm('restore-test-overdue'), await page('restore-test-overdue')]).toEqual(['ALARM', 'OK']);
+    expect(await alarm('restore-test-failed')).toBe('ALARM');
+    expect(await rehearsal.webhook.waitFor(({ text }) => /No restore test held/.test(text), 0.2, from)).toBeUndefined();
+    await succeed('restore-test');
+    await pass(1);
+    expect([await alarm('restore-test-failed'), await alarm('restore-test-overdue')]).toEqual(['OK', 'OK']);
+    await expectPage(from, /Over: orders: A restore test failed/, 'restore-test-failed');
+  });
+});
+
+describe('restore-test-overdue', () => {
+  it('goes on when none is made, and off by one', async () => {
+    const from = messages();
+    await pass(13);
+    expect(await page('restore-test-overdue')).toBe('ALARM');
+    await expectPage(from, /Alarm: orders: No restore test held for/, 'restore-test-overdue');
+    await succeed('restore-test');
+    await pass(1);
+    expect(await page('restore-test-overdue')).toBe('OK');
+    await expectPage(from, /Over: orders: No restore test held/, 'restore-test-overdue');
+  });
+});
+
+describe('rto-regression and rpo-regression', () => {
+  it('go on by a restore from a slow store and of old data, and off by a good one', async () => {
+    const from = messages();
+    await delay(15_000);
+    const undo = slowDown(
+      (call) => call.operation === 'GetObject' && /dump\.zst$/.test(String(call.input.Key)),
+      13_000,
+    );
+    await succeed('restore-test');
+    undo();
+    await pass(1);
+    expect([await alarm('rto-regression'), await alarm('rpo-regression')]).toEqual(['ALARM', 'ALARM']);
+    await expectPage(from, /Warning: orders: Recovery took longer than its objective/, 'rto-regression');
+    await expectPage(from, /Warning: orders: More would have been lost/, 'rpo-regression');
+    await succeed('backup-logical');
+    await succeed('restore-test');
+    await pass(1);
+    expect([await alarm('rto-regression'), await alarm('rpo-regression')]).toEqual(['OK', 'OK']);
+    await expectPage(from, /Over: orders: More would have been lost/, 'rpo-regression');
+  });
+});
+
+describe('dead-man', () => {
+  it('goes on in the recovery region when the primary region is gone, and off when it is back', async () => {
+    const from = messages();
+    const deadMan = alarmName(system, undefined, 'dead-man');
+    expect(await stateOf(deadMan, recovery)).toBe('OK');
+    rehearsal.cloud.outage(region, 'down');
+    await pass(1, []);
+    await rehearsal.cloud.advance(3 * period);
+    expect(await stateOf(deadMan, recovery)).toBe('ALARM');
+    await expectPage(from, /Alarm: rehearsal: Nothing is heard from pgdr of the other region/, 'dead-man');
+    rehearsal.cloud.outage(region, 'up');
+    await pass(2);
+    expect(await stateOf(deadMan, recovery)).toBe('OK');
+    await expectPage(from, /Over: rehearsal: Nothing is heard/, 'dead-man');
+    // What this region could not measure while it was gone is measured again.
+    await pass(3);
+    expect(await alarm('no-daily-backup')).toBe('OK');
+  });
+});
+
+describe('no-daily-backup', () => {
+  it('goes on when backups fail for too long, and off by the next one', async () => {
+    await succeed('backup-logical');
+    const from = messages();
+    await rehearsal.setDatabaseSecret({ ...rehearsal.source.secret, password: 'changed by somebody' });
+    expect((await rehearsal.run('backup-logical')).failure?.error).toBe('DatabaseAuthenticationFailed');
+    await pass(11);
+    expect(await alarm('no-daily-backup')).toBe('OK');
+    await pass(4);
+    expect(await alarm('no-daily-backup')).toBe('ALARM');
+    await expectPage(from, /Alarm: orders: No verified backup for 1 d 2 h/, 'no-daily-backup');
+    expect(await told(/Backup FAILED: orders: DatabaseAuthenticationFailed/, from)).toBeDefined();
+    await rehearsal.setDatabaseSecret(rehearsal.source.secret);
+    await succeed('backup-logical');
+    await pass(1);
+    expect(await alarm('no-daily-backup')).toBe('OK');
+    await expectPage(from, /Over: orders: No verified backup/, 'no-daily-backup');
+  });
+
+  it('goes on within twenty minutes when nobody measures any more', async () => {
+    const from = messages();
+    const undo = rehearsal.cloud.intercept((call) => {
+      if (call.principal.roleArn?.includes('PosturePublish')) throw new Error('the function cannot read anything');
+    });
+    for (let i = 0; i < 4; i++) await rehearsal.cloud.advance(period);
+    expect(await alarm('no-daily-backup')).toBe('ALARM');
+    await expectPage(from, /Alarm: orders: No verified backup/, 'no-daily-backup');
+    undo();
+    await pass(2);
+    expect(await alarm('no-daily-backup')).toBe('OK');
+  });
+});
+
+describe('task-image-old', () => {
+  it('goes on when nothing was deployed for too long, and tells where the fixes come from', async () => {
+    const from = messages();
+    for (let hours = 0; (await alarm('task-image-old')) === 'OK' && hours < 8; hours++) await pass(12);
+    expect(await alarm('task-image-old')).toBe('ALARM');
+    await expectPage(from, /Warning: orders: The image of the tasks/, 'task-image-old');
+  });
+});
