@@ -22,7 +22,6 @@ export default defineConfig({
       project('scenarios', 600_000, false),
       project('faults', 300_000, false),
       project('peers', 600_000, false),
-      project('scenarios', 900_000, false),
     ],
   },
 });
