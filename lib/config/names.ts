@@ -57,6 +57,8 @@ export const taskRoleName = (system: string, database: string, job: TaskPurpose,
 
 /** The role by which ECS itself pulls a task's image and writes its log. */
 export const executionRoleName = (system: string, region: string): string => `${system}-pgdr-execution-${region}`;
+/** The role by which S3 copies backups to the other region. */
+export const replicationRoleName = (system: string, region: string): string => `${system}-pgdr-replication-${region}`;
 /** The role by which EventBridge Scheduler starts executions. */
 export const scheduleRoleName = (system: string, region: string): string => `${system}-pgdr-schedules-${region}`;
 export const flowLogGroup = (system: string): string => `/${system}/pgdr/flows`;

@@ -24,10 +24,17 @@ export function buildApp(config: Config, options: BuildOptions = {}): App {
     const [primary, recovery] = (['primary', 'recovery'] as const).map((role) => new KeyStack(app, { config, role }));
     recovery?.addStackDependency(primary as KeyStack);
   }
-  for (const role of ['primary', 'recovery'] as const) {
-    const platform = new PlatformStack(app, { config, role });
+  const recovery = new PlatformStack(app, { config, role: 'recovery' });
+  const primary = new PlatformStack(app, { config, role: 'primary' });
+  // S3 copies to a bucket that exists alone.
+  primary.addStackDependency(recovery);
+  for (const platform of [primary, recovery]) {
     for (const database of config.databases) {
-      new DatabaseStack(app, { config, role, database }).addStackDependency(platform);
+      new DatabaseStack(app, {
+        config,
+        role: platform === primary ? 'primary' : 'recovery',
+        database,
+      }).addStackDependency(platform);
     }
   }
   return app;

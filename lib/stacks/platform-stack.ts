@@ -4,6 +4,7 @@ import { platformStackName } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { BackupVault } from '../constructs/backup-vault.ts';
+import { BucketReplication } from '../constructs/bucket-replication.ts';
 import { Network } from '../constructs/network.ts';
 import { Notifications } from '../constructs/notifications.ts';
 import { OutcomeTopic } from '../constructs/outcome-topic.ts';
@@ -48,6 +49,14 @@ export class PlatformStack extends Stack {
     this.templateOptions.metadata = { 'cfn-lint': { config: { ignore_checks: ['W3005'] } } };
 
     const vault = new BackupVault(this, 'Vault', { system, lock: config.retention.lock });
+    new BucketReplication(this, 'Replication', {
+      system,
+      bucket: vault.bucket,
+      key: vault.key,
+      toRegion: peerOf(props),
+      // The bucket of the recovery region is made first, and cannot name one that is not there: see build-app.ts.
+      enabled: role === 'primary',
+    });
     new StateTable(this, 'State', { system, key: vault.key });
     const network = new Network(this, 'Network', {
       system,

@@ -26,6 +26,9 @@ const wildcards: Record<string, string> = {
   '<bucket>/*/manifest.json': 'the state of replication of every backup',
   '<bucket>/*/proofs/*': 'reports of restore tests of every database are read to tell their age',
   'arn:aws:kms:eu-north-1:<AWS::AccountId>:key/*': 'the key is known by its alias, a condition',
+  'arn:aws:kms:us-east-1:<AWS::AccountId>:key/*': 'copies are under the key of the other region, known by its alias',
+  'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/*': 'S3 copies every object',
+  'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-us-east-1/*': 'S3 copies every object to the other region',
   'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/acme/orders/*': 'objects of one database',
   'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/acme/orders/main/proofs/*': 'proofs of one database',
 };
@@ -70,13 +73,13 @@ test('roles of tasks are passed to tasks alone', () => {
 });
 
 test('the recovery region allows what the primary region allows', () => {
-  const inRegion = (region: string) =>
+  const inRegion = (region: string, other: string) =>
     ['platform', 'orders'].flatMap((stack) =>
       statements(assembly.template(`acme-${stack}-${region}`)).map((statement) =>
-        JSON.stringify(statement).replaceAll(region, '<region>'),
+        JSON.stringify(statement).replaceAll(region, '<region>').replaceAll(other, '<other>'),
       ),
     );
-  expect(inRegion('us-east-1')).toEqual(inRegion('eu-north-1'));
+  expect(inRegion('us-east-1', 'eu-north-1')).toEqual(inRegion('eu-north-1', 'us-east-1'));
 });
 
 test('functions list no versions, and read them only to verify them', () => {

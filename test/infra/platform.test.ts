@@ -17,7 +17,7 @@ describe('the app', () => {
     });
   });
 
-  test('deploys the platform of a region before its databases, and no region after the other', () => {
+  test('deploys the platform of a region before its databases', () => {
     for (const region of regions) {
       const database = assembly.stacks.find(({ name }) => name === `acme-orders-${region}`);
       expect(database?.dependencies).toEqual([`acme-platform-${region}`]);
@@ -117,6 +117,33 @@ describe.each(regions)('the platform in %s', (region) => {
     for (const bucket of [logs, backups]) {
       expect(Object.values(bucket.Properties.PublicAccessBlockConfiguration)).toEqual([true, true, true, true]);
     }
+  });
+
+  test('copies every version to the recovery region, deletions aside, under the key there', () => {
+    const other = region === 'eu-north-1' ? 'us-east-1' : 'eu-north-1';
+    const [, backups] = resources(stack, 'AWS::S3::Bucket');
+    const replication = backups.Properties.ReplicationConfiguration;
+    // S3 refuses to copy to a bucket that is not there: the one that is made first cannot name the other.
+    if (region !== 'eu-north-1') return expect(replication).toBeUndefined();
+    expect(replication.Rules).toMatchObject([
+      {
+        Status: 'Enabled',
+        Filter: { Prefix: '' },
+        DeleteMarkerReplication: { Status: 'Disabled' },
+        SourceSelectionCriteria: { SseKmsEncryptedObjects: { Status: 'Enabled' } },
+        Destination: {
+          ReplicationTime: { Status: 'Enabled', Time: { Minutes: 15 } },
+          Metrics: { Status: 'Enabled', EventThreshold: { Minutes: 15 } },
+        },
+      },
+    ]);
+    const [{ Destination }] = replication.Rules;
+    expect(flat(Destination.Bucket)).toBe(`arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-${other}`);
+    expect(flat(Destination.EncryptionConfiguration.ReplicaKmsKeyID)).toBe(
+      `arn:aws:kms:${other}:<AWS::AccountId>:alias/acme-pgdr`,
+    );
+    const allowed = statements(assembly.template(stack)).flatMap(({ actions }) => actions);
+    expect(allowed).not.toContain('s3:ReplicateDelete');
   });
 
   test('answers over TLS 1.2 and newer only', () => {

@@ -42,7 +42,7 @@ beforeAll(async () => {
      CREATE ROLE ${role} NOLOGIN; GRANT SELECT ON ships TO ${role}`,
   );
   backup = await runs.backup();
-}, 60_000);
+});
 afterAll(async () => {
   await runs?.stop();
 });

@@ -42,6 +42,11 @@ const unusedHere: readonly { role: RegExp; actions: readonly string[]; why: stri
     why: 'the VPC writes its flow log, and no packet crosses a VPC here',
   },
   {
+    role: /-pgdr-replication-/,
+    actions: ['s3:GetObjectVersionTagging', 's3:GetObjectRetention', 's3:GetObjectLegalHold', 's3:ReplicateTags'],
+    why: 'S3 demands them of a bucket with Object Lock; here it copies the lock with the rest, and nothing has a tag',
+  },
+  {
     role: /-Workflows(BackupLogical|RestoreTest|Restore)Rol/,
     actions: ['logs:DeleteLogDelivery'],
     why: 'Step Functions ends the delivery of a machine that is deleted or logs no more',
