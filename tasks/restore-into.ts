@@ -95,7 +95,7 @@ export async function restoreInto(
         options,
         ['--data-only', '--file=-'],
         (toc) => dataEntries(toc, plan, object),
-        (tool) => transaction.runOutput(tool),
+        { consumeOutput: (tool) => transaction.runOutput(tool) },
       );
     }
     for (const statement of sequenceStatements(manifest, newSequences)) await transaction.run(statement);

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
-import { parseToc, type TocEntry } from '../lib/core/archive-toc.ts';
+import { parseToc, replaceCopies, type TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { DatabaseBackup, ManifestObject } from '../lib/core/manifest.ts';
 import { objectOf } from '../lib/core/restore-plan.ts';
@@ -101,7 +101,13 @@ export async function restoreObject(
   options: RestoreOptions,
   args: readonly string[],
   choose: (toc: readonly TocEntry[]) => readonly number[] | null,
-  consumeOutput?: (tool: RunningTool) => Promise<void>,
+  {
+    copyAs,
+    consumeOutput,
+  }: {
+    copyAs?: (entry: TocEntry, statement: string) => string;
+    consumeOutput?: (tool: RunningTool) => Promise<void>;
+  } = {},
 ): Promise<void> {
   const step = object.relation ?? 'data';
   let tool: RunningTool | undefined;
@@ -109,10 +115,11 @@ export async function restoreObject(
     store,
     object,
     async (source) => {
-      const { toc, all } = await readHead(object, source);
+      const { toc, head, rest } = await readHead(object, source);
       const ids = choose(toc);
       const list = ids && [await useList(options.directory, `data-${listNumber++}`, ids)];
       tool = startRestoring('pg_restore', [...args, ...(list ?? [])], server.tools, options.signal);
+      const all = resume(copyAs ? replaceCopies(head, toc, copyAs) : head, rest);
       await Promise.all([intoTool(tool)(all), consumeOutput?.(tool)]);
     },
     options.signal,
@@ -122,11 +129,11 @@ export async function restoreObject(
 
 let listNumber = 0;
 
-/** Takes the table of contents off the beginning of a stream, and gives the whole stream nevertheless. */
+/** Reads the beginning of a stream as far as the table of contents goes, and gives the rest of it too. */
 async function readHead(
   object: ManifestObject,
   source: AsyncIterable<Buffer>,
-): Promise<{ toc: TocEntry[]; all: AsyncIterable<Buffer> }> {
+): Promise<{ toc: TocEntry[]; head: Buffer; rest: AsyncIterator<Buffer> }> {
   const chunks: Buffer[] = [];
   const iterator = source[Symbol.asyncIterator]();
   let length = 0;
@@ -139,14 +146,15 @@ async function readHead(
     // Reading it from its start each time costs little when it is done at twice the length each time.
     if (!done && length < tried * 2) continue;
     tried = length;
-    const toc = parseToc(Buffer.concat(chunks));
-    if (toc) return { toc, all: resume(chunks, iterator) };
+    const head = Buffer.concat(chunks);
+    const toc = parseToc(head);
+    if (toc) return { toc, head, rest: iterator };
     if (done) throw endsEarly(object);
   }
 }
 
-async function* resume(head: readonly Buffer[], rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
-  yield* head;
+async function* resume(head: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield head;
   for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }
 

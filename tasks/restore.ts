@@ -4,6 +4,7 @@ import type { TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import { type DatabaseBackup, databasesOf, type Manifest } from '../lib/core/manifest.ts';
 import { dataEntries, objectOf, planRestore, type RestorePlan } from '../lib/core/restore-plan.ts';
+import { copyIntoFresh, type RestoreStep, scheduleRestore } from '../lib/core/restore-schedule.ts';
 import type { Selection } from '../lib/core/restore-selection.ts';
 import { connect } from '../lib/postgres/connection.ts';
 import { databaseArgument } from '../lib/postgres/tools.ts';
@@ -77,26 +78,35 @@ export async function fillDatabase(
   const inner = { ...options, signal: AbortSignal.any([options.signal, stop.signal]) };
   const into = databaseArgument(database);
   const { selection } = plan;
-  const list = selection
-    ? [await useList(options.directory, 'definitions', entriesOf(selection, definitions.toc))]
-    : [];
-  const section = (step: string, ...args: string[]) =>
-    restoreFile(step, [...args, '--no-tablespaces', ...list, into, definitions.path], server, inner.signal);
+  const wanted = selection ? entriesOf(selection, definitions.toc) : definitions.toc.map(({ id }) => id);
+  const section = async (step: string, name: string, ids: readonly number[], ...args: string[]) => {
+    const list = await useList(options.directory, name, ids);
+    await restoreFile(step, [...args, '--no-tablespaces', list, into, definitions.path], server, inner.signal);
+  };
 
-  await section('definitions', '--section=pre-data');
+  await section('definitions', 'definitions', wanted, '--section=pre-data');
   const progress = startProgress(
     'restore',
     plan.data.reduce((sum, object) => sum + object.rawBytes, 0),
   );
-  const waiting = [...plan.data];
+  const { steps, remaining } = scheduleRestore(plan.data, definitions.toc, wanted);
+  const copyAs = copyIntoFresh(definitions.toc);
+  const run = async (step: RestoreStep) => {
+    const { object, indexes } = step;
+    if (step.kind === 'indexes') {
+      const name = `indexes-${plan.data.indexOf(object)}`;
+      await section(`indexes of ${object.relation}`, name, indexes, '--section=post-data');
+      return;
+    }
+    // --data-only and not --section=data: it also makes the large objects, which are born before their data.
+    const args = ['--data-only', into];
+    await restoreObject(object, store, server, inner, args, (toc) => dataEntries(toc, plan, object), { copyAs });
+    progress.add(object.rawBytes);
+  };
   const worker = async () => {
-    for (let object = waiting.shift(); object; object = waiting.shift()) {
-      const current = object;
-      // --data-only and not --section=data: it also makes the large objects, which are born before their data.
-      await restoreObject(current, store, server, inner, ['--data-only', into], (toc) =>
-        dataEntries(toc, plan, current),
-      );
-      progress.add(current.rawBytes);
+    for (let step = steps.next(); step; step = steps.next()) {
+      await run(step);
+      steps.done(step);
     }
   };
   const workers = Array.from({ length: options.concurrency }, worker);
@@ -109,7 +119,8 @@ export async function fillDatabase(
   } finally {
     progress.stop();
   }
-  await section('indexes and constraints', '--section=post-data', `--jobs=${options.concurrency}`);
+  const jobs = `--jobs=${options.concurrency}`;
+  await section('indexes and constraints', 'remaining', remaining, '--section=post-data', jobs);
   if (plan.schemaOnly) return;
   await withClient(server, database, async (client) => {
     if (selection) await setSequences(client, manifest, selection.sequences);

@@ -20,6 +20,15 @@ export interface TocEntry {
   readonly definition: string;
   /** Ids of the entries of this archive that it needs. */
   readonly dependencies: readonly number[];
+  /** For `TABLE DATA`, the COPY statement that reads the rows. */
+  readonly copy: CopyStatement | null;
+}
+
+export interface CopyStatement {
+  readonly text: string;
+  /** Where it stands in the archive: the first byte of its length, and the byte after its last. */
+  readonly from: number;
+  readonly to: number;
 }
 
 export type Section = 'none' | 'pre-data' | 'data' | 'post-data';
@@ -66,8 +75,10 @@ function readToc(head: Buffer): TocEntry[] {
     const kind = read.text() ?? '';
     const section = sections[read.int()] ?? 'none';
     const definition = read.text() ?? '';
-    read.text(); // How to drop it, how to copy it.
-    read.text();
+    read.text(); // How to drop it.
+    const from = read.position;
+    const copy = read.text();
+    const to = read.position;
     const schema = read.text() ?? '';
     read.text(); // Tablespace, access method.
     read.text();
@@ -77,8 +88,41 @@ function readToc(head: Buffer): TocEntry[] {
     const dependencies: number[] = [];
     for (let text = read.text(); text !== null; text = read.text()) dependencies.push(Number(text));
     read.bytes(1 + offsetBytes); // Where its data is.
-    return { id, kind, tag, schema, owner, section, definition, dependencies };
+    return {
+      id,
+      kind,
+      tag,
+      schema,
+      owner,
+      section,
+      definition,
+      dependencies,
+      copy: copy ? { text: copy, from, to } : null,
+    };
   });
+}
+
+/**
+ * The same head with other COPY statements: pg_restore runs what stands there. Nothing points to a position in an
+ * archive that pg_dump wrote into a pipe, so its head may change in length.
+ */
+export function replaceCopies(
+  head: Buffer,
+  toc: readonly TocEntry[],
+  statementFor: (entry: TocEntry, statement: string) => string,
+): Buffer {
+  const pieces: Buffer[] = [];
+  let at = 0;
+  for (const entry of toc) {
+    if (!entry.copy) continue;
+    const { text, from, to } = entry.copy;
+    const bytes = Buffer.from(statementFor(entry, text));
+    const length = Buffer.alloc(to - from - Buffer.byteLength(text));
+    length.writeUInt32LE(bytes.length, 1);
+    pieces.push(head.subarray(at, from), length, bytes);
+    at = to;
+  }
+  return Buffer.concat([...pieces, head.subarray(at)]);
 }
 
 class HeadTooShort extends Error {}
@@ -90,6 +134,10 @@ class Reader {
 
   constructor(head: Buffer) {
     this.#head = head;
+  }
+
+  get position(): number {
+    return this.#at;
   }
 
   bytes(length: number): Buffer {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseToc } from '../../lib/core/archive-toc.ts';
+import { parseToc, replaceCopies } from '../../lib/core/archive-toc.ts';
 
 /** Writes the head of an archive as pg_dump does. */
 function archive(
@@ -27,7 +27,7 @@ function archive(
     int(1),
     ...['1259', '16385', tag, kind].map(text),
     int(4),
-    ...['CREATE …;', '', null, 'ünï', '', 'heap'].map(text),
+    ...['CREATE …;', '', kind === 'TABLE' ? `COPY ü${tag};` : null, 'ünï', '', 'heap'].map(text),
     ...(minor >= 16 ? [int(114)] : []),
     ...['owner', 'false', ...needs.map(String), null].map(text),
     Buffer.alloc(9),
@@ -47,6 +47,17 @@ describe.each([14, 15, 16])('the table of contents of format 1.%d', (minor) => {
       { id: 7, kind: 'TABLE', tag: 'a "b"\nc', dependencies: [] },
       { id: 3000, kind: 'INDEX', schema: 'ünï', owner: 'owner', section: 'post-data', dependencies: [7, 12] },
     ]);
+  });
+
+  it('can be given other COPY statements, and nothing else changes', () => {
+    const whole = Buffer.concat([archive(minor, entries), Buffer.from('data follows')]);
+    const toc = parseToc(whole) ?? [];
+    expect(replaceCopies(whole, toc, (_, statement) => statement)).toEqual(whole);
+    const changed = replaceCopies(whole, toc, (entry, statement) => `TRUNCATE ${entry.id}; ${statement}`.repeat(40));
+    const again = parseToc(changed) ?? [];
+    expect(again[0]?.copy?.text).toBe('TRUNCATE 7; COPY üa "b"\nc;'.repeat(40));
+    expect(again.map((entry) => ({ ...entry, copy: null }))).toEqual(toc.map((entry) => ({ ...entry, copy: null })));
+    expect(replaceCopies(changed, again, () => 'COPY üa "b"\nc;')).toEqual(whole);
   });
 
   it('is not there until its last byte is', () => {

@@ -28,6 +28,7 @@ function toc(text: string): TocEntry[] {
         section: sections[kind] ?? 'pre-data',
         definition: '',
         dependencies: needs?.split(',').map(Number) ?? [],
+        copy: null,
       };
     });
 }
