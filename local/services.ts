@@ -49,7 +49,7 @@ export function createServices(
   const iam = host.add(createIam(world));
   const kms = host.add(createKms(world));
   const ssm = host.add(createSsm(world));
-  const s3 = host.add(createS3(world));
+  const s3 = host.add(createS3(world, { onMetric: (sample) => cloudwatch.record(sample) }));
   const cloudwatch = host.add(
     createCloudWatch(world, { publishFromService: (...message) => sns.publishFromService(...message) }),
   );

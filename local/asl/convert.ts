@@ -28,7 +28,10 @@ export function toInput(value: Json, schema: Schema, path = 'Arguments'): unknow
   // A body (S3's PutObject) is the value's JSON, so that a string is written with its quotes, as AWS does.
   if (schema.isBlobSchema() && schema.isStreaming()) return Buffer.from(JSON.stringify(value), 'utf8');
   if (schema.isBlobSchema() && typeof value === 'string') return Buffer.from(value, 'utf8');
-  if (typeof value !== 'object' || Array.isArray(value)) return textual(value, schema);
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    if (schema.isStructSchema()) throw new StatesError(runtimeError, `The value of ${path} must be an object.`);
+    return textual(value, schema);
+  }
   if (schema.isMapSchema()) {
     const entries = Object.entries(value);
     return Object.fromEntries(entries.map(([key, item]) => [key, toInput(item, schema.getValueSchema(), path)]));

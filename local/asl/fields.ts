@@ -103,6 +103,13 @@ const items: Check = (value, path, report) => {
   template(value, path, report);
 };
 
+/** What an API, the branches or each iteration is given. */
+export const payload: Check = (value, path, report) => {
+  const isExpression = typeof value === 'string' && expressionIn(value) !== undefined;
+  if (!isExpression && !isObject(value)) report(path, 'must be an object or a JSONata expression');
+  template(value, path, report);
+};
+
 const end: Check = (value, path, report) => {
   if (value !== true) report(path, 'must be true (or left out)');
 };
@@ -184,14 +191,14 @@ export const stateFields: Readonly<Record<State['Type'], StateFields>> = {
       ...leaving,
       ...recovering,
       Resource: resource,
-      Arguments: template,
+      Arguments: payload,
       TimeoutSeconds: expressionOr(seconds),
       HeartbeatSeconds: expressionOr(seconds),
     },
     required: ['Resource'],
   },
   Parallel: {
-    fields: { ...common, ...leaving, ...recovering, Arguments: template, Branches: block },
+    fields: { ...common, ...leaving, ...recovering, Arguments: payload, Branches: block },
     required: ['Branches'],
   },
   Map: {
@@ -200,7 +207,7 @@ export const stateFields: Readonly<Record<State['Type'], StateFields>> = {
       ...leaving,
       ...recovering,
       Items: expressionOr(items),
-      ItemSelector: template,
+      ItemSelector: payload,
       ItemProcessor: block,
       MaxConcurrency: expressionOr(integer(0, longest)),
     },

@@ -1,4 +1,14 @@
-import { type Check, checkFields, expressionOr, integer, isObject, member, type Report, template } from './fields.ts';
+import {
+  type Check,
+  checkFields,
+  expressionOr,
+  integer,
+  isObject,
+  member,
+  payload,
+  type Report,
+  template,
+} from './fields.ts';
 import { readerResources } from './item-reader.ts';
 import type { Json } from './types.ts';
 
@@ -39,7 +49,7 @@ const label: Check = (value, path, report) => {
 const itemReader = object(
   {
     Resource: oneOf(Object.keys(readerResources)),
-    Arguments: template,
+    Arguments: payload,
     ReaderConfig: object({
       InputType: oneOf(['JSON', 'JSONL'], ': the others are not supported'),
       ItemsPointer: pointer,

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { AwsError, type CallContext, type Facade, type ResourceContext, type World } from '../facade.ts';
+import type { MetricSample } from '../runtime/metric.ts';
 import { hideAbsence, permissionsOf } from './s3/access.ts';
 import { restoreObject } from './s3/archive.ts';
 import { drain, receiveDocument } from './s3/body.ts';
@@ -40,10 +41,15 @@ export interface S3 extends Facade {
   close(): Promise<void>;
 }
 
+export interface S3Options {
+  /** Told of the metrics of replication rules. */
+  readonly onMetric?: (sample: MetricSample) => void;
+}
+
 /** S3 with its bytes on disk below `<world.directory>/s3`; it outlives the process and is adopted by the next one. */
-export function createS3(world: World): S3 {
+export function createS3(world: World, { onMetric = () => {} }: S3Options = {}): S3 {
   const root = join(world.directory, 's3');
-  const replication = startReplication(world, (name) => buckets.get(name));
+  const replication = startReplication(world, (name) => buckets.get(name), onMetric);
   const buckets = bucketChanges.openBuckets(root, world.now, replication);
   const lifecycle = startLifecycle(world, buckets);
 

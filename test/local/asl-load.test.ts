@@ -105,6 +105,7 @@ describe('what is refused, each with its place', () => {
     ['an unknown field', task({ Timeout: 1 }), /States\['Do it'\]\.Timeout: is not a known field/],
     ['an unknown machine field', machine({ A: pass }, { Start: 1 }), /^\$\.Start: is not a known field/],
     ['an unknown type', { A: { Type: 'Loop', End: true } }, /States\.A\.Type: Loop is not a known type/],
+    ['Arguments that are no object', task({ Arguments: ['a'] }), /Arguments: must be an object or a JSONata/],
     ['credentials', task({ Credentials: {} }), /Credentials: cross-account/],
     ['a dangling StartAt', machine({ A: pass }, { StartAt: 'B' }), /^\$\.StartAt: there is no state 'B'/],
     ['a dangling Next', { A: { Type: 'Pass', Next: 'B' } }, /States\.A\.Next: there is no state 'B'/],

@@ -6,7 +6,9 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  PutBucketReplicationCommand,
   PutObjectCommand,
+  type ReplicationRule,
   S3Client,
 } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
@@ -45,6 +47,21 @@ describe('S3', () => {
     const seeing = new S3Client(await as(read, allow('s3:ListBucket', `arn:aws:s3:::${Bucket}`)));
     await expect(seeing.send(get)).rejects.toMatchObject({ name: 'NoSuchKey' });
     await expect(seeing.send(head)).rejects.toMatchObject({ $metadata: { httpStatusCode: 404 } });
+  });
+
+  it('is handed a role to replicate as by those alone who may pass it on to S3', async () => {
+    const versioned = { VersioningConfiguration: { Status: 'Enabled' } };
+    const [Bucket, other] = [await bucket(versioned), await bucket(versioned)];
+    const Role = await role([], 's3.amazonaws.com');
+    const Rules: ReplicationRule[] = [
+      { ID: 'all', Status: 'Enabled', Prefix: '', Destination: { Bucket: `arn:aws:s3:::${other}` } },
+    ];
+    const configure = new PutBucketReplicationCommand({ Bucket, ReplicationConfiguration: { Role, Rules } });
+    const may = allow('s3:PutReplicationConfiguration', `arn:aws:s3:::${Bucket}`);
+    const refused = await refusal(new S3Client(await as(may)).send(configure));
+    expect(refused.message).toContain(`iam:PassRole on resource: ${Role}`);
+    const passes = { Condition: { StringEquals: { 'iam:PassedToService': 's3.amazonaws.com' } } };
+    await new S3Client(await as(may, allow('iam:PassRole', Role, passes))).send(configure);
   });
 
   it('takes another permission for a version than for the current object', async () => {

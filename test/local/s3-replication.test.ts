@@ -324,6 +324,49 @@ describe('what goes wrong', () => {
     expect((await head(far, 'copy', 'slow')).ReplicationStatus).toBe('REPLICA');
   });
 
+  test('what is pending and what failed is told to CloudWatch every minute, by rules that have metrics', async () => {
+    const minute = async () => {
+      const before = server.samples.length;
+      await server.clock.advance(60_000);
+      return server.samples.slice(before).map(({ region, name, values }) => [region, name, ...values]);
+    };
+    await server.facade.settled();
+    await minute();
+    server.intercept = ({ operation }) => {
+      if (operation === 'ReplicateObject') throw new AwsError('SlowDown', 'later', 503);
+    };
+    await put('source', 'metered', { Body: 'four' });
+    await put('plain', 'a/unmetered');
+    const [failed, bytes, operations, latency, ...others] = await minute();
+    expect([failed, bytes, operations, others]).toEqual([
+      [here, 'OperationsFailedReplication', 0],
+      [there, 'BytesPendingReplication', 4],
+      [there, 'OperationsPendingReplication', 1],
+      [],
+    ]);
+    expect(latency).toEqual([there, 'ReplicationLatency', expect.any(Number)]);
+    expect(server.samples.at(-1)?.values[0]).toBeGreaterThan(1);
+    expect(server.samples.at(-1)).toMatchObject({
+      namespace: 'AWS/S3',
+      dimensions: { SourceBucket: 'source', DestinationBucket: 'copy', RuleId: 'to-copy' },
+    });
+    server.outages.set(there, 'down');
+    expect(await minute()).toEqual([[here, 'OperationsFailedReplication', 0]]);
+    server.outages.set(there, 'up');
+    server.intercept = ({ operation }) => {
+      if (operation === 'ReplicateObject') throw new AwsError('AccessDenied', 'no', 403);
+    };
+    await server.clock.advance(5000);
+    await server.facade.settled();
+    server.intercept = undefined;
+    expect(await minute()).toEqual([
+      [here, 'OperationsFailedReplication', 1],
+      [there, 'BytesPendingReplication', 0],
+      [there, 'OperationsPendingReplication', 0],
+      [there, 'ReplicationLatency', 0],
+    ]);
+  });
+
   test('a server that stops: the next one goes on', async () => {
     server.facade.replication.lagMs = day;
     await put('source', 'restarted');

@@ -9,6 +9,7 @@ import { type CloudClock, createCloudClock } from '../../local/clock.ts';
 import type { ApiCall, Interceptor, MadeResource, World } from '../../local/facade.ts';
 import { createS3, type S3 } from '../../local/facades/s3.ts';
 import { createOutages, type Outages } from '../../local/outages.ts';
+import type { MetricSample } from '../../local/runtime/metric.ts';
 
 /** The S3 facade alone behind an HTTP server, for tests: every caller is the administrator of the region it signs for. */
 export interface S3Server {
@@ -17,6 +18,8 @@ export interface S3Server {
   readonly facade: S3;
   readonly calls: ApiCall[];
   readonly notes: string[];
+  /** Of the replication's metrics. */
+  readonly samples: readonly MetricSample[];
   /** Runs in place of the cloud's interceptors. */
   intercept: Interceptor | undefined;
   /** Added to the clock, in milliseconds, for what looks at the time but waits for no timer. */
@@ -54,7 +57,8 @@ export async function startS3(directory = mkdtempSync(join(tmpdir(), 's3-'))): P
     log() {},
     note: (message) => void server.notes.push(message),
   };
-  const facade = createS3(world);
+  const samples: MetricSample[] = [];
+  const facade = createS3(world, { onMetric: (sample) => samples.push(sample) });
   const listener = createServer((request, response) => {
     const region =
       /\/(\w+-\w+-\d)\/s3\//.exec(request.headers.authorization ?? request.url ?? '')?.[1] ?? 'eu-central-1';
@@ -69,6 +73,7 @@ export async function startS3(directory = mkdtempSync(join(tmpdir(), 's3-'))): P
     facade,
     calls: [],
     notes: [],
+    samples,
     intercept: undefined,
     elapsed: 0,
     clock,

@@ -118,6 +118,7 @@ describe('aws-sdk', () => {
   it.each([
     [getParameter, { name: '/a' }, /The field 'name' in Arguments is not supported.*try Name/],
     [getParameter, { Nome: '/a' }, /The field 'Nome' in Arguments is not supported/],
+    [getParameter, '{% 7 %}', /The value of Arguments must be an object/],
     ['arn:aws:states:::aws-sdk:ssm:getParam', {}, /has no operation getParam/],
     ['arn:aws:states:::aws-sdk:rds:describeDBClusters', {}, /client-rds cannot be loaded; install it/],
   ])('stops at %s with %j', async (resource, parameters, cause) => {

@@ -143,6 +143,7 @@ async function putBucketReplication(call: Call): Promise<void> {
   if (bucket.configuration.versioning !== 'Enabled') {
     throw s3Error('InvalidRequest', "Versioning must be 'Enabled' on the bucket to apply a replication configuration");
   }
+  assertPassed(call, String(Role));
   try {
     const replication = replicationOf({ Role, Rules: [Rule ?? []].flat() }, bucket.name, call.world.account);
     assertDestinations(bucket.name, { ...bucket.configuration, replication }, call.buckets);
@@ -151,6 +152,17 @@ async function putBucketReplication(call: Call): Promise<void> {
     throw s3Error('InvalidRequest', (error as Error).message);
   }
   call.response.writeHead(200, { 'content-length': 0 }).end();
+}
+
+/** Who configures it hands S3 the role as which it copies from then on. */
+function assertPassed(call: Call, resource: string): void {
+  const { region, principal } = call.context;
+  const conditions = { 'iam:PassedToService': 's3.amazonaws.com' };
+  const refused = call.world.refusal(
+    { service: 's3', region, principal },
+    { action: 'iam:PassRole', resource, conditions },
+  );
+  if (refused) throw refused;
 }
 
 function deleteBucketReplication(call: Call): void {

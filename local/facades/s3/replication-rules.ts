@@ -15,6 +15,8 @@ export interface ReplicationRule {
   readonly destination: string;
   readonly storageClass?: string;
   readonly replicaKey?: string;
+  /** Whether CloudWatch is told how far it is. */
+  readonly metrics: boolean;
 }
 
 export interface ReplicationConfiguration {
@@ -38,10 +40,7 @@ const ruleProperties = [
   'Destination',
 ];
 
-/**
- * Throws an Error for what is not carried out. ReplicationTime and Metrics are accepted: copies are always made soon,
- * and the status of each object tells how far they are.
- */
+/** Throws an Error for what is not carried out. ReplicationTime is accepted: copies are always made soon. */
 export function replicationOf(property: any, where: string, account: string): ReplicationConfiguration | undefined {
   if (property === undefined) return undefined;
   const here = `${where}, ReplicationConfiguration`;
@@ -111,6 +110,7 @@ function ruleOf(rule: any, where: string, account: string): ReplicationRule {
     destination: bucket,
     storageClass: destination.StorageClass,
     replicaKey,
+    metrics: destination.Metrics?.Status === 'Enabled',
   };
 }
 

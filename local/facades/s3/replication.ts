@@ -4,8 +4,10 @@ import { copyFile, rm } from 'node:fs/promises';
 import { AwsError, type Permission, type World } from '../../facade.ts';
 import { assumedRoleArn } from '../../identity.ts';
 import { keyUse } from '../../runtime/key-use.ts';
+import type { MetricSample } from '../../runtime/metric.ts';
 import { lockOfReplica } from './lock.ts';
 import type { Bucket, Encryption, ReplicationStatus, Replicator, Version } from './model.ts';
+import { type Pending, replicationMetrics } from './replication-metrics.ts';
 import { type ReplicationRule, targetsOf } from './replication-rules.ts';
 import { changeVersion, commitReplica, dataFile, incomingFile } from './store.ts';
 import { findVersion } from './versions.ts';
@@ -30,6 +32,7 @@ interface Job {
   readonly bucket: Bucket;
   readonly key: string;
   readonly versionId: string;
+  readonly since: number;
   due: number;
 }
 
@@ -38,8 +41,13 @@ interface Job {
  * source's configuration. What that role may not do, or what the destination refuses, is FAILED; what could not be
  * reached or was throttled is tried again.
  */
-export function startReplication(world: World, bucketOf: BucketOf): Replication {
+export function startReplication(
+  world: World,
+  bucketOf: BucketOf,
+  onMetric: (sample: MetricSample) => void,
+): Replication {
   const jobs = new Set<Job>();
+  const metrics = replicationMetrics(world, bucketOf, pending, onMetric);
   let working: Promise<void> | undefined;
   let cancel = () => {};
   let closed = false;
@@ -56,6 +64,13 @@ export function startReplication(world: World, bucketOf: BucketOf): Replication 
       });
     });
   };
+
+  function pending(): Pending[] {
+    return [...jobs].flatMap(({ bucket, key, versionId, since }) => {
+      const version = findVersion(bucket, key, versionId);
+      return version ? [{ bucket, version, since }] : [];
+    });
+  }
 
   async function work(): Promise<void> {
     // Versions of one key keep their order: when one has to wait, so do the later ones.
@@ -85,6 +100,7 @@ export function startReplication(world: World, bucketOf: BucketOf): Replication 
           return false;
         }
         status = 'FAILED';
+        metrics.failed(job.bucket, rule);
       }
     }
     await changeVersion(job.bucket, job.key, job.versionId, (found) => ({ ...found, replication: status })).catch(
@@ -100,7 +116,9 @@ export function startReplication(world: World, bucketOf: BucketOf): Replication 
     lagMs: usualLagMs,
     wants: (bucket, written) => targetsOf(bucket, written).length > 0,
     enqueue(bucket, { key, versionId }) {
-      jobs.add({ bucket, key, versionId, due: world.clock.now() + replication.lagMs });
+      const since = world.clock.now();
+      jobs.add({ bucket, key, versionId, since, due: since + replication.lagMs });
+      metrics.begin(bucket);
       wake();
     },
     backlog: (bucket) => [...jobs].filter((job) => bucket === undefined || job.bucket.name === bucket).length,
@@ -110,6 +128,7 @@ export function startReplication(world: World, bucketOf: BucketOf): Replication 
     async close() {
       closed = true;
       cancel();
+      metrics.close();
       await working;
     },
   };
