@@ -23,12 +23,17 @@ export interface SentPart extends ManifestPart {
 /** With the one being filled, a stream holds at most three parts in memory. */
 const partsInFlight = 2;
 
-export async function createUpload(store: ObjectStore, key: string): Promise<Upload> {
+export async function createUpload(
+  store: ObjectStore,
+  key: string,
+  metadata?: Record<string, string>,
+): Promise<Upload> {
   const { UploadId } = await store.s3.send(
     new CreateMultipartUploadCommand({
       Bucket: store.bucket,
       Key: key,
       ChecksumAlgorithm: 'SHA256',
+      Metadata: metadata,
       ...lockHeaders(store),
     }),
   );

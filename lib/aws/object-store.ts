@@ -57,15 +57,15 @@ export async function putStream(
   store: ObjectStore,
   key: string,
   source: AsyncIterable<Buffer>,
-  options: { readonly partBytes: number },
+  options: { readonly partBytes: number; readonly metadata?: Record<string, string> },
 ): Promise<StoredObject> {
   const whole = createHash('sha256');
   const parts = cutIntoParts(source, options.partBytes, (chunk) => whole.update(chunk));
   const first = await parts.next();
   const second = first.done ? first : await parts.next();
-  if (first.done || second.done) return putOnce(store, key, first.value ?? Buffer.alloc(0));
+  if (first.done || second.done) return putOnce(store, key, first.value ?? Buffer.alloc(0), options.metadata);
 
-  const upload = await refused(key, () => createUpload(store, key));
+  const upload = await refused(key, () => createUpload(store, key, options.metadata));
   try {
     const sent = await sendParts(prepend([first.value, second.value], parts), (body, partNumber) =>
       refused(`${key} part ${partNumber}`, () => sendPart(upload, partNumber, body)),
@@ -80,8 +80,13 @@ export async function putStream(
   }
 }
 
-/** Stores a small object in one request. */
-export async function putOnce(store: ObjectStore, key: string, body: Buffer): Promise<StoredObject> {
+/** Stores a small object in one request; `metadata` are S3's own, kept beside the object. */
+export async function putOnce(
+  store: ObjectStore,
+  key: string,
+  body: Buffer,
+  metadata?: Record<string, string>,
+): Promise<StoredObject> {
   const sha256 = createHash('sha256').update(body).digest('hex');
   const { stored } = await writeOnce(store, key, sha256, () =>
     store.s3.send(
@@ -92,6 +97,7 @@ export async function putOnce(store: ObjectStore, key: string, body: Buffer): Pr
         IfNoneMatch: '*',
         ContentLength: body.length,
         ContentType: contentType(key),
+        Metadata: metadata,
         ...lockHeaders(store),
         ChecksumSHA256: Buffer.from(sha256, 'hex').toString('base64'),
       }),
@@ -148,6 +154,14 @@ export async function getStream(
   return answer.Body as unknown as AsyncIterable<Buffer>;
 }
 
+/** The metadata that an object was stored with. */
+export async function metadataOf(store: ObjectStore, key: string): Promise<Readonly<Record<string, string>>> {
+  const head = await readable(key, 'ObjectMissing', () =>
+    store.s3.send(new HeadObjectCommand({ Bucket: store.bucket, Key: key })),
+  );
+  return head.Metadata ?? {};
+}
+
 /** Stored size in bytes; `ObjectMissing` when there is none. */
 export async function sizeOf(store: ObjectStore, key: string, versionId?: string): Promise<number> {
   const head = await readable(key, 'ObjectMissing', () =>
@@ -156,13 +170,24 @@ export async function sizeOf(store: ObjectStore, key: string, versionId?: string
   return head.ContentLength ?? 0;
 }
 
-/** All keys below a prefix; with a delimiter, the folders directly below it (each with its trailing slash). */
-export async function* list(store: ObjectStore, prefix: string, delimiter?: '/'): AsyncGenerator<string> {
+/** All keys below a prefix, or those of them after one; with a delimiter, the folders directly below it (each with its trailing slash). */
+export async function* list(
+  store: ObjectStore,
+  prefix: string,
+  delimiter?: '/',
+  startAfter?: string,
+): AsyncGenerator<string> {
   let ContinuationToken: string | undefined;
   do {
     const page = await refused(prefix, () =>
       store.s3.send(
-        new ListObjectsV2Command({ Bucket: store.bucket, Prefix: prefix, Delimiter: delimiter, ContinuationToken }),
+        new ListObjectsV2Command({
+          Bucket: store.bucket,
+          Prefix: prefix,
+          Delimiter: delimiter,
+          StartAfter: startAfter,
+          ContinuationToken,
+        }),
       ),
     );
     if (delimiter) for (const folder of page.CommonPrefixes ?? []) yield folder.Prefix as string;

@@ -53,13 +53,18 @@ export const metricCatalogue = {
   },
   WalLagSeconds: {
     unit: 'Seconds',
-    meaning: 'age of the newest commit that is not yet stored',
+    meaning: 'age of the newest commit that is stored: what a loss of the server would cost now',
     by: ['WAL receiver'],
   },
   WalGaps: { unit: 'Count', meaning: 'gaps in the stored WAL inside the recoverable window', by: ['WAL receiver'] },
   WalRetainedBytes: {
     unit: 'Bytes',
     meaning: 'WAL that the server keeps for the receiver',
+    by: ['WAL receiver'],
+  },
+  WalSlotHealthy: {
+    unit: 'Count',
+    meaning: '1 while the server promises to keep the WAL that the receiver needs, 0 when it may remove it or did',
     by: ['WAL receiver'],
   },
   RecoverableWindowSeconds: {

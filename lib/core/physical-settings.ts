@@ -27,12 +27,32 @@ export const physicalSettingsSchema = z.object({
 
 export type PhysicalSettings = z.infer<typeof physicalSettingsSchema>;
 
+/** What the receiver of WAL is given in its environment, as `PGDR_RECEIVER`. */
+export const receiverInputSchema = z.object({
+  system: z.string(),
+  database: z.string(),
+  lineage: z.string(),
+  bucket: z.string(),
+  lock: z.object({ mode: z.enum(['GOVERNANCE', 'COMPLIANCE']), seconds: z.number().int().positive() }),
+  /** The state machine that a gap starts. */
+  backupStateMachineArn: z.string(),
+  physical: physicalSettingsSchema,
+  /** Milliseconds after which a silent receiver is followed by another. */
+  leaseMilliseconds: z.number().int().positive().default(15_000),
+});
+
+export type ReceiverInput = z.infer<typeof receiverInputSchema>;
+
 /** Throws `SettingsInvalid` with the first field that is wrong. */
-export function parsePhysicalSettings(value: unknown): PhysicalSettings {
-  const result = physicalSettingsSchema.safeParse(value);
-  if (!result.success) {
-    const issue = result.error.issues[0];
-    throw new PgdrError('SettingsInvalid', `physical settings.${issue?.path.join('.')}: ${issue?.message}`);
-  }
-  return result.data;
+export const parsePhysicalSettings = (value: unknown): PhysicalSettings =>
+  parse(physicalSettingsSchema, 'physical settings', value);
+
+export const parseReceiverInput = (value: unknown): ReceiverInput =>
+  parse(receiverInputSchema, 'settings of the receiver', value);
+
+function parse<T>(schema: z.ZodType<T>, what: string, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new PgdrError('SettingsInvalid', `${what}.${issue?.path.join('.')}: ${issue?.message}`);
 }

@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ObjectStore, putOnce } from '../../lib/aws/object-store.ts';
+import { PgdrError } from '../../lib/core/errors.ts';
+import { type Lineage, walPartKey } from '../../lib/core/keys.ts';
+import { formatLsn } from '../../lib/core/lsn.ts';
+import { marksToMetadata } from '../../lib/core/wal-marks.ts';
+import { log } from '../log.ts';
+import type { Chunk } from './chunks.ts';
+import { holdsSame } from './stored-wal.ts';
+import { compress } from './zstd.ts';
+
+export interface Uploader {
+  add(chunk: Chunk): void;
+  /** Bytes of WAL that are held in memory until they are stored. */
+  readonly heldBytes: number;
+  readonly isIdle: boolean;
+  /** Resolves when all that was added is durable; rejects with what made that impossible. */
+  drained(): Promise<void>;
+}
+
+export interface UploaderOptions {
+  readonly store: ObjectStore;
+  readonly of: Lineage;
+  readonly concurrency: number;
+  /** Asked before every attempt: whether this process may write at all. Throws when not. */
+  readonly assertHolder: () => void;
+  /** Called in the order of the WAL, each chunk once it and all before it are stored. */
+  readonly onDurable: (chunk: Chunk) => void;
+  /** Called once with an error that no retry mends. */
+  readonly onFailure: (error: unknown) => void;
+  readonly signal: AbortSignal;
+}
+
+const longestPause = 5_000;
+
+/**
+ * Stores chunks, some at a time, and tells of them in order. A store that refuses is asked again and again: meanwhile
+ * nothing is acknowledged, so the server keeps the WAL, and the reader stops reading when too much is held here.
+ */
+export function createUploader(options: UploaderOptions): Uploader {
+  const { store, of, signal, assertHolder } = options;
+  const queue: { readonly chunk: Chunk; stored: boolean; started: boolean; readonly bytes: number }[] = [];
+  let held = 0;
+  let running = 0;
+  let failed: { error: unknown } | undefined;
+  let waiting: PromiseWithResolvers<void>[] = [];
+
+  const settle = () => {
+    if (queue.length > 0 && !failed) return;
+    for (const { resolve, reject } of waiting) failed ? reject(failed.error) : resolve();
+    waiting = [];
+  };
+  const fail = (error: unknown) => {
+    if (failed) return;
+    failed = { error };
+    options.onFailure(error);
+    settle();
+  };
+  const pump = () => {
+    for (const entry of queue) {
+      if (running >= options.concurrency || failed) return;
+      if (entry.started) continue;
+      entry.started = true;
+      running++;
+      void storeChunk(entry.chunk).then(
+        () => {
+          running--;
+          entry.stored = true;
+          for (let head = queue[0]; head?.stored; head = queue[0]) {
+            queue.shift();
+            held -= head.bytes;
+            options.onDurable(head.chunk);
+          }
+          settle();
+          pump();
+        },
+        (error) => {
+          running--;
+          fail(error);
+        },
+      );
+    }
+  };
+
+  const storeChunk = async (chunk: Chunk): Promise<void> => {
+    const { segment, start, end, marks } = chunk;
+    const key = walPartKey(of, segment, start, end);
+    const raw = chunk.bytes.length === 1 ? (chunk.bytes[0] as Buffer) : Buffer.concat(chunk.bytes);
+    const body = await compress(raw);
+    for (let pause = 200; ; pause = Math.min(longestPause, pause * 2)) {
+      signal.throwIfAborted();
+      assertHolder();
+      try {
+        await putOnce(store, key, body, marksToMetadata(marks));
+        return;
+      } catch (error) {
+        if (!(error instanceof PgdrError)) throw error;
+        if (error.name === 'ManifestConflict') {
+          // The same WAL compressed by another version of the library is the same WAL.
+          if (await holdsSame(store, key, raw)) return;
+          const where = `timeline ${chunk.timeline}, ${formatLsn(start)} to ${formatLsn(end)}`;
+          throw new PgdrError('WalConflict', `other WAL is stored for ${where}`, { cause: error });
+        }
+        log('the store refused a chunk of WAL; it is tried again', { key, reason: error.message, pause });
+        await sleep(pause * (0.5 + Math.random() / 2), undefined, { signal });
+      }
+    }
+  };
+
+  return {
+    add(chunk) {
+      const bytes = Number(chunk.end - chunk.start);
+      queue.push({ chunk, stored: false, started: false, bytes });
+      held += bytes;
+      pump();
+    },
+    get heldBytes() {
+      return held;
+    },
+    get isIdle() {
+      return queue.length === 0;
+    },
+    drained() {
+      const promise = Promise.withResolvers<void>();
+      waiting.push(promise);
+      settle();
+      return promise.promise;
+    },
+  };
+}
