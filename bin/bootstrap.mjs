@@ -119,6 +119,7 @@ async function test(args, prepared) {
 const tasks = {
   rehearse: (args) => run(['bin/pgdr.ts', 'rehearse', ...args], prepare()),
   test: (args) => test(args, prepare()),
+  scenarios: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'scenarios', ...args], prepare()),
   peers: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'peers', ...args], prepare()),
   synth: (args) => run([bin('aws-cdk/bin/cdk'), 'synth', ...args]),
   pgdr: (args) => run(['bin/pgdr.ts', ...args], ['rehearse', 'up'].includes(args[0]) ? prepare() : undefined),
