@@ -21,7 +21,6 @@ export default defineConfig({
       project('local', 300_000, false),
       project('scenarios', 600_000, false),
       project('faults', 300_000, false),
-      project('scenarios', 600_000, false),
       project('peers', 600_000, false),
     ],
   },
