@@ -1,83 +1,28 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { App } from 'aws-cdk-lib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ClientKey, decrypting, encrypting, openClientKey } from '../../lib/aws/client-encryption.ts';
-import { clientKeyAlias } from '../../lib/config/names.ts';
-import { parseConfig } from '../../lib/config/schema.ts';
 import { frameBytes } from '../../lib/core/encryption.ts';
-import { KeyStack } from '../../lib/stacks/key-stack.ts';
-import { type Cloud, startCloud } from '../../local/cloud.ts';
+import {
+  backupFolder,
+  decrypt,
+  east,
+  encrypt,
+  inChunks,
+  type KeyCloud,
+  north,
+  objectKey,
+  startKeyCloud,
+} from './client-key-cloud.ts';
 
-const north = 'eu-north-1';
-const east = 'us-east-1';
-const prefix = 'acme/orders/main/logical/20261121T020000Z-4f2a9c';
-const objectKey = `${prefix}/main.dump.zst`;
-const environment = { ...process.env };
-
-let folder: string;
-let cloud: Cloud;
-
-/** The key as a task in this region gets at it. */
-function keyIn(region: string): Promise<ClientKey> {
-  const { endpoint, credentials } = cloud.client(region);
-  Object.assign(process.env, {
-    AWS_REGION: region,
-    AWS_ENDPOINT_URL: endpoint,
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    AWS_SESSION_TOKEN: credentials.sessionToken,
-  });
-  return openClientKey(clientKeyAlias('acme'));
-}
-
-async function* inChunks(bytes: Buffer, size = 50_000): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
-}
-
-const collect = (chunks: Buffer[]) => async (source: AsyncIterable<Buffer>) => {
-  for await (const chunk of source) chunks.push(chunk);
-};
-
-async function encrypt(key: ClientKey, source: AsyncIterable<Buffer>, under = objectKey): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  const cipher = encrypting(key, under);
-  await pipeline(source, cipher.stream, collect(chunks)).catch((error) => {
-    throw cipher.explain(error) ?? error;
-  });
-  return Buffer.concat(chunks);
-}
-
-/** What came out before the end, and the error that ended it. */
-async function decrypt(key: ClientKey, bytes: Buffer, from = objectKey) {
-  const chunks: Buffer[] = [];
-  const cipher = decrypting(key, from);
-  const error = await pipeline(inChunks(bytes), cipher.stream, cipher.check, collect(chunks)).catch(
-    (thrown) => cipher.explain(thrown) ?? thrown,
-  );
-  return { plain: Buffer.concat(chunks), error };
-}
+let keys: KeyCloud;
+const keyIn = (region: string): Promise<ClientKey> => keys.keyIn(region);
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'client-encryption-'));
-  const config = parseConfig({ name: 'acme', regions: { primary: north, recovery: east }, databases: [] });
-  const app = new App({ outdir: join(folder, 'cdk.out'), analyticsReporting: false });
-  const primary = new KeyStack(app, { config, role: 'primary' });
-  new KeyStack(app, { config, role: 'recovery' }).addStackDependency(primary);
-  app.synth();
-  cloud = await startCloud({ assembly: join(folder, 'cdk.out'), directory: join(folder, 'state') });
+  keys = await startKeyCloud();
 });
-
-afterEach(() => cloud.outage(north, 'up'));
-
-afterAll(async () => {
-  process.env = environment;
-  await cloud?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => keys.cloud.outage(north, 'up'));
+afterAll(() => keys?.close());
 
 describe('an object that is encrypted before it is stored', () => {
   const plain = randomBytes(3 * frameBytes + 17);
@@ -89,30 +34,30 @@ describe('an object that is encrypted before it is stored', () => {
     ['frames and a rest', plain],
   ])('comes back: %s', async (_, content) => {
     const key = await keyIn(north);
-    const sealed = await encrypt(key, inChunks(content));
+    const sealed = await encrypt(key, content);
     expect(sealed.includes(content.subarray(0, 16)) && content.length > 0).toBe(false);
     expect(sealed.length).toBeLessThan(content.length * 1.001 + 1200);
     expect(await decrypt(key, sealed)).toEqual({ plain: content, error: undefined });
   });
 
   it('is opened in the recovery region by its own key while the primary region is down, and the other way', async () => {
-    const sealed = await encrypt(await keyIn(north), inChunks(plain));
+    const sealed = await encrypt(await keyIn(north), plain);
     const elsewhere = await keyIn(east);
-    cloud.outage(north, 'down');
+    keys.cloud.outage(north, 'down');
     expect(elsewhere.arn).toMatch(/^arn:aws:kms:us-east-1:\d+:key\/mrk-/);
     expect((await decrypt(elsewhere, sealed)).plain.equals(plain)).toBe(true);
-    const back = await encrypt(elsewhere, inChunks(plain));
-    cloud.outage(north, 'up');
+    const back = await encrypt(elsewhere, plain);
+    keys.cloud.outage(north, 'up');
     expect((await decrypt(await keyIn(north), back)).plain.equals(plain)).toBe(true);
   });
 
   it('is of no use under another key of the bucket', async () => {
     const key = await keyIn(north);
-    const sealed = await encrypt(key, inChunks(plain));
+    const sealed = await encrypt(key, plain);
     for (const [from, what] of [
-      [`${prefix}/tables/1.dump.zst`, 'pgdr-object'],
-      ['acme/orders/main/logical/20261122T020000Z-4f2a9c/main.dump.zst', 'pgdr-backup'],
-      ['acme/ledger/main/logical/20261121T020000Z-4f2a9c/main.dump.zst', 'pgdr-database'],
+      [`${backupFolder}/1/tables/1.dump.zst`, 'pgdr-object'],
+      ['acme/orders/main/logical/20261122T020000Z-4f2a9c/1/main.dump.zst', 'pgdr-backup'],
+      ['acme/ledger/main/logical/20261121T020000Z-4f2a9c/1/main.dump.zst', 'pgdr-database'],
     ] as const) {
       const { plain: released, error } = await decrypt(key, sealed, from);
       expect(error).toMatchObject({ name: 'EncryptionContextDiffers', message: expect.stringContaining(what) });
@@ -127,7 +72,7 @@ describe('an object that is encrypted before it is stored', () => {
     ['a byte of the last tag', -1, 3],
   ])('fails with %s altered, and releases no frame from there on', async (_, at, frames) => {
     const key = await keyIn(north);
-    const sealed = await encrypt(key, inChunks(plain));
+    const sealed = await encrypt(key, plain);
     const position = at < 0 ? sealed.length + at : at;
     sealed[position] = (sealed[position] ?? 0) ^ 1;
     const { plain: released, error } = await decrypt(key, sealed);
@@ -138,20 +83,20 @@ describe('an object that is encrypted before it is stored', () => {
 
   it.each([0, 100, frameBytes + 2000, -1])('fails when it ends at byte %i', async (at) => {
     const key = await keyIn(north);
-    const sealed = await encrypt(key, inChunks(plain));
+    const sealed = await encrypt(key, plain);
     expect((await decrypt(key, sealed.subarray(0, at))).error).toMatchObject({ name: 'DecryptionFailed' });
   });
 
   it('releases nothing of what was put behind its end', async () => {
     const key = await keyIn(north);
-    const sealed = await encrypt(key, inChunks(plain));
+    const sealed = await encrypt(key, plain);
     const { plain: released } = await decrypt(key, Buffer.concat([sealed, sealed]));
     expect(released.equals(plain)).toBe(true);
   });
 
   it('ends its reader with what failed behind it', async () => {
     const key = await keyIn(north);
-    const sealed = await encrypt(key, inChunks(plain));
+    const sealed = await encrypt(key, plain);
     const cipher = decrypting(key, objectKey);
     const failing = async (source: AsyncIterable<Buffer>) => {
       for await (const _ of source) throw new Error('pg_restore was killed');

