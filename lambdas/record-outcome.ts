@@ -16,6 +16,8 @@ interface Event {
   /** Of the workflow `restore` alone. */
   readonly restore?: RestoreSummary | null;
   readonly failure: StateFailure | null;
+  /** The selection that the execution was asked for, if any. */
+  readonly select?: unknown;
 }
 
 /** States how an execution ended: publishes its metrics and gives the outcome that is announced. */
@@ -29,6 +31,7 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     schemaVersion: 1,
     workflow: event.workflow,
     database: event.database,
+    ...(event.select != null && { adhoc: true as const }),
     ok: !failure,
     startedAt: event.execution.startedAt,
     endedAt: endedAt.toISOString(),

@@ -14,6 +14,7 @@ import {
 import type { BackupSummary } from '../lib/core/outcome.ts';
 import { canBeParent, newBytes } from '../lib/core/reuse.ts';
 import { sealManifest } from '../lib/core/sealed-manifest.ts';
+import { describeSelection, everything, parseSelection, type Selection } from '../lib/core/selection.ts';
 import { type Connection, connect, parseConnection } from '../lib/postgres/connection.ts';
 import { exportSnapshot, rfc3339, type Snapshot } from '../lib/postgres/snapshot.ts';
 import { forDatabase, type ToolEnvironment, toolEnvironment } from '../lib/postgres/tools.ts';
@@ -36,16 +37,17 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
   const connection = parseConnection(await readSecret(settings.secret), settings.secret);
   const tools = await toolEnvironment(connection, context.directory);
   const names = await chooseDatabases(connection, settings.logical.databases);
-  const preflight = await checkSource(connection, names, tools, settings.logical.allowSkipped);
+  const { adhoc, selection } = scopeOf(context);
+  const preflight = await checkSource(connection, names, tools, selection, settings.logical.allowSkipped);
 
   const lockUntil = new Date(began + settings.lock.seconds * 1000);
   const store = await openBackupStore(settings, { mode: settings.lock.mode, until: lockUntil });
   const parent = await chooseParent(context, store, preflight.identity);
-  const databases = await openDatabases(connection, tools, names);
+  const databases = await openDatabases(connection, tools, names, selection);
   try {
     const [first] = databases as [Database];
     const id = keys.timeOrderedId(new Date(first.snapshot.takenAt), context.attempt);
-    const prefix = keys.backupPrefix(settings, id);
+    const prefix = keys.backupPrefix(settings, id, adhoc);
     log('snapshots taken', { backup: id, databases: names, parent: parent?.id ?? null });
 
     const uploadBegan = Date.now();
@@ -83,6 +85,7 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
       system: settings.system,
       database: settings.database,
       lineage: settings.lineage,
+      adhoc,
       ...preflight.identity,
       toolVersion: preflight.toolVersion,
       startLsn: first.snapshot.lsn,
@@ -110,6 +113,8 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
       rawBytes: backupRawBytes(manifest),
       newBytes: newBytes(manifest, prefix),
       databases: names,
+      partial: describeSelection(records[0]?.selection ?? null),
+      adhoc,
       tables: countTables(manifest),
       objects: manifest.objects.length,
       taskSeconds: (Date.now() - began) / 1000,
@@ -119,6 +124,14 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
   } finally {
     await Promise.all(databases.map(({ snapshot }) => snapshot.release()));
   }
+}
+
+/** The selection that the execution was asked for makes an ad-hoc backup; otherwise it is that of the settings. */
+function scopeOf({ settings, input }: JobContext): { adhoc: boolean; selection: Selection } {
+  if (input.select === undefined || input.select === null) {
+    return { adhoc: false, selection: settings.logical.select ?? everything };
+  }
+  return { adhoc: true, selection: parseSelection(input.select) };
 }
 
 interface Database {
@@ -136,6 +149,7 @@ async function openDatabases(
   server: Connection,
   tools: ToolEnvironment,
   names: readonly string[],
+  selection: Selection,
 ): Promise<Database[]> {
   const snapshots: Snapshot[] = [];
   try {
@@ -144,7 +158,7 @@ async function openDatabases(
     const databases: Database[] = [];
     for (const [i, connection] of connections.entries()) {
       const snapshot = snapshots[i] as Snapshot;
-      const source = await describeSource(connection, snapshot);
+      const source = await describeSource(connection, snapshot, selection);
       databases.push({ connection, tools: forDatabase(tools, connection.dbname), snapshot, source });
     }
     return databases;
@@ -173,6 +187,7 @@ function recordOf(source: Source, { lsn, takenAt }: Snapshot, tables: DatabaseRe
   return {
     ...source.identity,
     snapshot: { lsn, takenAt },
+    selection: source.extent.selection,
     tables,
     sequences: source.sequences,
     materializedViews: source.materializedViews,

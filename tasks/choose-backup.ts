@@ -1,6 +1,6 @@
 import { list, type ObjectStore } from '../lib/aws/object-store.ts';
 import { chooseAmong } from '../lib/core/backup-choice.ts';
-import { backupPrefix, logicalPrefix } from '../lib/core/keys.ts';
+import { foldersOf } from '../lib/core/keys.ts';
 import type { Manifest } from '../lib/core/manifest.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { readManifest } from './backup-store.ts';
@@ -12,10 +12,10 @@ export async function chooseBackup(
   settings: DatabaseSettings,
   backupId: string | null,
 ): Promise<{ key: string; manifest: Manifest }> {
-  const folder = backupId === null ? logicalPrefix(settings) : backupPrefix(settings, backupId);
   // Listed rather than read: without the right to list a whole bucket, S3 answers 403 for what does not exist.
-  const keys = await Array.fromAsync(list(store, folder));
-  const { manifestKey: key, passedOver } = chooseAmong(keys, `s3://${store.bucket}/${folder}`, backupId);
+  const folders = foldersOf(settings, backupId);
+  const keys = (await Promise.all(folders.map((folder) => Array.fromAsync(list(store, folder))))).flat();
+  const { manifestKey: key, passedOver } = chooseAmong(keys, `s3://${store.bucket}/${folders[0]}`, backupId);
   if (passedOver.length > 0) log('newer backups were never verified', { passedOver });
   return { key, manifest: await readManifest(store, key, { missing: 'BackupNotFound' }) };
 }

@@ -1,10 +1,12 @@
+import type { Client } from 'pg';
 import { extendLock, type ObjectStore } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
 import type { DatabaseBackup, ManifestObject, TableFingerprint } from '../lib/core/manifest.ts';
 import { reusableObject } from '../lib/core/reuse.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
-import { takeFingerprint } from '../lib/postgres/fingerprint.ts';
+import { emptyFingerprint, largeObjects, takeFingerprint } from '../lib/postgres/fingerprint.ts';
 import type { Skipped } from '../lib/postgres/preflight.ts';
+import { hasLargeObjects } from '../lib/postgres/selection.ts';
 import { joinSnapshot, type Snapshot } from '../lib/postgres/snapshot.ts';
 import type { ToolEnvironment } from '../lib/postgres/tools.ts';
 import { json, storeDocument } from './backup-store.ts';
@@ -76,7 +78,7 @@ async function storeDumps(
 ): Promise<Omit<DatabaseContent, 'tables'>> {
   const { logical } = context.settings;
   const database = source.identity.name;
-  const plan = planStreams(source.tables, logical, snapshot.id, prefix);
+  const plan = planStreams(source, logical, snapshot.id, prefix);
   const waiting = parent ? [...plan.shared, ...plan.own] : [...plan.own, ...plan.shared];
   const objects: ManifestObject[] = [];
   const warnings: Skipped[] = [];
@@ -112,7 +114,7 @@ async function storeDumps(
 
 /** Two connections hash two tables at a time: enough to hide the wait, little enough to leave the server its cores. */
 async function fingerprintSource(
-  { connection, snapshot }: DatabaseWork,
+  { connection, snapshot, source }: DatabaseWork,
   signal: AbortSignal,
   onTable: (table: TableFingerprint) => void,
 ): Promise<TableFingerprint[]> {
@@ -120,7 +122,14 @@ async function fingerprintSource(
   const end = () => Promise.all(clients.map((client) => client.end().catch(() => {})));
   signal.addEventListener('abort', end);
   try {
-    return await takeFingerprint(clients, onTable);
+    const { selection } = source.extent;
+    const withoutRows = new Set(selection?.withoutRows);
+    const relations = source.tables.map(({ relation }) => relation);
+    const filled = relations.filter((relation) => !withoutRows.has(relation));
+    const objects = hasLargeObjects(source.extent) ? [largeObjects] : [];
+    const tables = await takeFingerprint(clients, [...objects, ...filled], onTable);
+    for (const relation of withoutRows) tables.push(await emptyFingerprint(clients[0] as Client, relation));
+    return tables.sort((a, b) => (a.relation < b.relation ? -1 : 1));
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {

@@ -1,5 +1,6 @@
 import * as keys from '../lib/core/keys.ts';
 import type { Table } from '../lib/postgres/catalog.ts';
+import { type Extent, hasLargeObjects } from '../lib/postgres/selection.ts';
 import { databaseArgument } from '../lib/postgres/tools.ts';
 import type { DumpStream } from './dump-stream.ts';
 
@@ -15,10 +16,10 @@ const leastOwnBytes = 1024 * 1024;
 
 /**
  * The largest tables get a stream and an object of their own; `main` holds the rest of the data, and the definitions
- * once more. The schema is an archive of its own, so that a restore can make tables before it has read any data.
+ * once more. What a selection excludes is in none of them; what has no rows in it is there without. The schema is an archive of its own, so that a restore can make tables before it has read any data.
  */
 export function planStreams(
-  tables: readonly Table[],
+  { tables, extent }: { readonly tables: readonly Table[]; readonly extent: Extent },
   options: DumpOptions,
   snapshotId: string,
   prefix: string,
@@ -29,8 +30,15 @@ export function planStreams(
     `--snapshot=${snapshotId}`,
     `--lock-wait-timeout=${options.lockTimeoutSeconds}s`,
   ];
-  const ownTables = tables.slice(0, options.ownStreams).filter((table) => table.bytes >= leastOwnBytes);
-  const restBytes = tables.slice(ownTables.length).reduce((sum, table) => sum + table.bytes, 0);
+  const { selection } = extent;
+  const withoutRows = new Set(selection?.withoutRows);
+  const excluded = [
+    ...extent.excludedSchemas.map((name) => `--exclude-schema=${quoted(name)}`),
+    ...extent.excludedOutside.map((relation) => `--exclude-table=${pattern(relation)}`),
+  ];
+  const filled = tables.filter(({ relation }) => !withoutRows.has(relation));
+  const ownTables = filled.slice(0, options.ownStreams).filter((table) => table.bytes >= leastOwnBytes);
+  const restBytes = filled.slice(ownTables.length).reduce((sum, table) => sum + table.bytes, 0);
   const own = ownTables.map(
     (table, i): DumpStream => ({
       role: 'table',
@@ -46,18 +54,25 @@ export function planStreams(
       role: 'main',
       key: keys.mainKey(prefix),
       program: 'pg_dump',
-      args: [...common, ...ownTables.map((table) => `--exclude-table-data=${pattern(table.relation)}`)],
+      args: [
+        ...common,
+        ...excluded,
+        ...[...ownTables.map(({ relation }) => relation), ...withoutRows].map(
+          (relation) => `--exclude-table-data=${pattern(relation)}`,
+        ),
+        ...(hasLargeObjects(extent) ? [] : ['--no-blobs']),
+      ],
       partBytes: keys.partBytesFor(restBytes),
     },
     {
       role: 'schema',
       key: keys.schemaKey(prefix),
       program: 'pg_dump',
-      args: [...common, '--schema-only'],
+      args: [...common, ...excluded, '--schema-only'],
       partBytes: keys.partBytesFor(0),
     },
   ];
-  return { own, shared };
+  return { own, shared: selection?.asked.schemaOnly ? shared.filter(({ role }) => role === 'schema') : shared };
 }
 
 /** The roles of the server; `database` is any that it may connect to. */
@@ -73,6 +88,8 @@ export const globalsStream = (database: string, prefix: string): DumpStream => (
 /** A relation as a pg_dump pattern that matches it alone: unquoted, it would fold case and read `*`, `?` and `.`. */
 export function pattern(relation: string): string {
   const [, schema, name] = /^("(?:[^"]|"")+"|[^".]+)\.("(?:[^"]|"")+"|[^".]+)$/s.exec(relation) ?? [];
-  const quoted = (part = '') => (part.startsWith('"') ? part : `"${part}"`);
-  return `${quoted(schema)}.${quoted(name)}`;
+  const literal = (part = '') => (part.startsWith('"') ? part : quoted(part));
+  return `${literal(schema)}.${literal(name)}`;
 }
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;

@@ -1,4 +1,3 @@
-import type { DatabaseBackup } from '../lib/core/manifest.ts';
 import {
   type Check,
   compareTables,
@@ -9,9 +8,11 @@ import {
   measureRpo,
   type TableProof,
 } from '../lib/core/proof.ts';
+import { expectedOf } from '../lib/core/proof-scope.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
 import { inspectContent, inspectUse } from '../lib/postgres/inspect.ts';
 import { log } from './log.ts';
+import type { RestoredDatabase } from './restore.ts';
 
 export interface Proof {
   readonly checks: readonly Check[];
@@ -26,7 +27,7 @@ export interface Proof {
  */
 export async function prove(
   connection: Connection,
-  manifest: DatabaseBackup,
+  { database, plan }: RestoredDatabase,
   options: { assertions: readonly string[]; diedAt: number; signal: AbortSignal },
 ): Promise<Proof> {
   const { assertions, diedAt, signal } = options;
@@ -38,13 +39,15 @@ export async function prove(
   signal.addEventListener('abort', end);
   try {
     signal.throwIfAborted();
-    const restored = await inspectContent(clients);
-    const tables = compareTables(manifest.tables, restored.tables);
-    const content = judge(manifest, restored, tables);
+    const expected = expectedOf(database, plan);
+    const only = database.selection && expected.tables.map(({ relation }) => relation);
+    const restored = await inspectContent(clients, only);
+    const tables = compareTables(expected.tables, restored.tables);
+    const content = judge(expected, restored, tables, database.tables);
     log('content compared', { tables: tables.length, held: content.every((check) => check.held) });
     const usable = await inspectUse(clients, fresh, assertions);
-    const rpo = measureRpo(manifest, usable.heartbeatAt, diedAt);
-    return { checks: [...heldOnTheWay(manifest), ...content, ...judgeUse(usable, rpo)], tables, rpo };
+    const rpo = measureRpo(database, usable.heartbeatAt, diedAt);
+    return { checks: [...heldOnTheWay(database), ...content, ...judgeUse(usable, rpo)], tables, rpo };
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {

@@ -47,6 +47,7 @@ export async function restoreJob(context: JobContext): Promise<RestoreSummary> {
     return {
       backupId: manifest.id,
       fromDatabase: manifest.name,
+      partial: plan.partial,
       takenAt: manifest.snapshot.takenAt,
       host: hostOf(target),
       toDatabase: name,

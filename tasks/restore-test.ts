@@ -1,6 +1,6 @@
 import { putOnce } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
-import { databasesOf, versionText } from '../lib/core/manifest.ts';
+import { versionText } from '../lib/core/manifest.ts';
 import type { ProofSummary } from '../lib/core/outcome.ts';
 import {
   type DatabaseProof,
@@ -40,17 +40,24 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
   try {
     const version = await toolVersion(server.tools);
     checkNotOlder(version.major, manifest.serverVersionNum);
-    await restore(manifest, store, server, { directory, concurrency: settings.logical.concurrency, signal });
+    const restored = await restore(manifest, store, server, {
+      directory,
+      concurrency: settings.logical.concurrency,
+      signal,
+    });
     const restoreSeconds = seconds(began);
 
     const proofBegan = Date.now();
     const databases: DatabaseProof[] = [];
-    for (const database of databasesOf(manifest)) {
+    for (const each of restored) {
+      const { database, plan } = each;
       const connection = { ...server.connection, dbname: database.name };
       const assertions = assertionsOf(settings, database.name);
-      const { checks, tables, rpo } = await prove(connection, database, { assertions, diedAt: began, signal });
+      const { checks, tables, rpo } = await prove(connection, each, { assertions, diedAt: began, signal });
       const { name } = database;
-      databases.push({ name, level: highestLevel(checks), checks, tables, rpoSeconds: rpo.seconds, rpoFrom: rpo.from });
+      const { partial } = plan;
+      const level = highestLevel(checks);
+      databases.push({ name, level, partial, checks, tables, rpoSeconds: rpo.seconds, rpoFrom: rpo.from });
     }
     const [broken] = databases.flatMap(({ name, checks }) => failedChecks(checks).map((check) => ({ name, check })));
     const level = lowestLevel(databases.map((database) => database.level));
@@ -81,6 +88,7 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       backupId: manifest.id,
       level,
       databases: databases.map(({ name }) => name),
+      partial: databases[0]?.partial ?? null,
       tables: tables.length,
       rows: totalRows(tables),
       restoreSeconds,

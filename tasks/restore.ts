@@ -31,14 +31,23 @@ export async function restore(
   store: ObjectStore,
   server: TargetServer,
   options: RestoreOptions,
-): Promise<void> {
+): Promise<RestoredDatabase[]> {
   const databases = databasesOf(manifest);
   await checkExtensions(
     server,
     databases.flatMap(({ extensions }) => extensions),
   );
   await restoreAllRoles(await fetchGlobals(manifest, store, options), server, options.signal);
-  for (const database of databases) await restoreDatabase(database, store, server, options);
+  const restored: RestoredDatabase[] = [];
+  for (const database of databases) {
+    restored.push({ database, plan: await restoreDatabase(database, store, server, options) });
+  }
+  return restored;
+}
+
+export interface RestoredDatabase {
+  readonly database: DatabaseBackup;
+  readonly plan: Pick<RestorePlan, 'selection' | 'schemaOnly' | 'partial'>;
 }
 
 /**
@@ -50,7 +59,7 @@ async function restoreDatabase(
   store: ObjectStore,
   server: TargetServer,
   options: RestoreOptions,
-): Promise<void> {
+): Promise<RestorePlan> {
   const { name } = database;
   const definitions = await fetchDefinitions(database, store, options);
   const plan = planRestore(database, definitions.toc, everything);
@@ -61,6 +70,7 @@ async function restoreDatabase(
   await withClient(server, name, (client) => describeDatabase(client, definitions.toc, name));
   // The fingerprint is no archive, but L0 is about every object.
   await checkObject(store, objectOf(database, 'fingerprint'), options.signal);
+  return plan;
 }
 
 /** Restores what a plan says into a database that holds nothing of it yet. */
@@ -78,7 +88,7 @@ export async function fillDatabase(
   const inner = { ...options, signal: AbortSignal.any([options.signal, stop.signal]) };
   const into = databaseArgument(database);
   const { selection } = plan;
-  const wanted = selection ? entriesOf(selection, definitions.toc) : definitions.toc.map(({ id }) => id);
+  const wanted = selection ? entriesOf(selection, definitions.toc) : (plan.entries ?? definitions.toc.map(({ id }) => id));
   const section = async (step: string, name: string, ids: readonly number[], ...args: string[]) => {
     const list = await useList(options.directory, name, ids);
     await restoreFile(step, [...args, '--no-tablespaces', list, into, definitions.path], server, inner.signal);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import type { Workflow } from '../core/outcome.ts';
+import type { BackupOptions } from './commands/backup.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
 import type { RestoreOptions } from './commands/restore.ts';
@@ -86,14 +87,30 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
         adopt();
         return run((await import('./commands/workflow.ts')).runWorkflow(machine, database, options));
       });
-  workflow('backup', 'backup-logical', 'take a backup now, verify it, and follow it to its end');
+  const collect = (value: string, before: readonly string[]) => [...before, value];
+  program
+    .command('backup')
+    .argument('<database>', 'as named in pgdr.config.ts')
+    .description('take a backup now, verify it, and follow it to its end')
+    .addOption(json())
+    .addOption(region())
+    .option('--table <pattern>', 'an ad-hoc backup of these tables alone, schema.table (repeatable)', collect, [])
+    .option('--schema <pattern>', 'an ad-hoc backup of these schemas alone (repeatable)', collect, [])
+    .option('--exclude-table <pattern>', 'an ad-hoc backup without these tables (repeatable)', collect, [])
+    .option('--exclude-schema <pattern>', 'an ad-hoc backup without these schemas (repeatable)', collect, [])
+    .option('--exclude-rows <pattern>', 'an ad-hoc backup without the rows of these tables (repeatable)', collect, [])
+    .option('--schema-only', 'an ad-hoc backup of definitions without rows')
+    .option('--no-wait', 'start it and do not wait for its end')
+    .action(async (database: string, options: BackupOptions) => {
+      adopt();
+      return run((await import('./commands/backup.ts')).backup(database, options));
+    });
   workflow('base-backup', 'backup-physical', 'take a base backup now, verify it, and follow it to its end');
   workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it').option(
     '--backup <id>',
     'a backup other than the latest',
   );
 
-  const collect = (value: string, before: readonly string[]) => [...before, value];
   program
     .command('restore')
     .argument('<database>', 'as named in pgdr.config.ts')

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { patternParts, problemOf } from '../core/selection.ts';
 import { formatDuration } from './duration.ts';
 import { boolean, duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
@@ -38,9 +39,26 @@ const serverDatabases = field<'all' | string[], 'all' | string[]>(
   },
 );
 
+const patterns = (parts: 1 | 2, example: string) =>
+  field<string[], string[]>(
+    `a list of patterns ${parts === 1 ? 'schema' : 'schema.table'}, in which * is any characters and ? any one`,
+    `['${example}']`,
+    (value) =>
+      Array.isArray(value) && value.every((text) => typeof text === 'string' && patternParts(text)?.length === parts)
+        ? value
+        : undefined,
+  ).prefault([]);
+
 const logical = object({
   schedule: schedule('cron(0 2 * * ? *)').prefault('cron(0 2 * * ? *)'),
   databases: serverDatabases.optional(),
+  include: object({ schemas: patterns(1, 'sales*'), tables: patterns(2, 'public.orders') }).optional(),
+  exclude: object({
+    schemas: patterns(1, 'etl_*'),
+    tables: patterns(2, 'public.audit_*'),
+    rows: patterns(2, 'public.sessions'),
+  }).prefault({}),
+  schemaOnly: boolean().default(false),
   ownStreams: integer(0, 100, 16).default(16),
   concurrency: integer(1, 16, 3).default(3),
   zstdLevel: integer(1, 19, 1).default(1),
@@ -56,6 +74,14 @@ const logical = object({
   // The kinds that lib/postgres/preflight.ts refuses to leave out unasked.
   allowSkipped: z.array(oneOf(['row-security'], 'row-security')).default([]),
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
+}).superRefine(({ include, exclude, schemaOnly }, context) => {
+  const problem = problemOf({ include: include ?? null, exclude, schemaOnly });
+  if (problem === undefined) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['include'],
+    message: `: ${problem}. Allowed: at least one pattern. Example: { schemas: ['sales*'] }`,
+  });
 });
 
 // The settings of a database are one SSM parameter of 4 KB, and travel inside the 8,192 characters of a task's overrides.

@@ -3,6 +3,7 @@ import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { clientKeyAlias, settingsParameterName, taskFamily } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
+import { isEverything } from '../core/selection.ts';
 import type { DatabaseSettings } from '../core/settings.ts';
 import { bucketName } from './arns.ts';
 import type { DatabaseRoles } from './database-roles.ts';
@@ -28,6 +29,8 @@ export class DatabaseSettingsParameter extends Construct {
   constructor(scope: Construct, id: string, { system, database, roles, lock }: DatabaseSettingsProps) {
     super(scope, id);
     const { logical, restoreTest, restore } = database;
+    const { schemaOnly, include = null, exclude } = logical;
+    const selection = { schemaOnly, include, exclude };
     const settings: DatabaseSettings = {
       schemaVersion: 1,
       system,
@@ -43,6 +46,7 @@ export class DatabaseSettingsParameter extends Construct {
       recoverRoleArn: roles.recover.roleArn,
       logical: {
         databases: logical.databases ?? null,
+        ...(isEverything(selection) ? {} : { select: selection }),
         ownStreams: logical.ownStreams,
         concurrency: logical.concurrency,
         zstdLevel: logical.zstdLevel,

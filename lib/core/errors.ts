@@ -85,6 +85,12 @@ export const errorCatalogue = {
     earlierBackups,
     'Correct logical.databases in pgdr.config.ts, or the dbname of the secret; or create the database.',
   ),
+  SelectionEmpty: entry(
+    'backup-failed',
+    'A name that the backup is to include is that of nothing in the database.',
+    earlierBackups,
+    'Correct logical.include in pgdr.config.ts, or what the execution was asked to select: docs/selection.md.',
+  ),
   TableNotReadable: entry(
     'backup-failed',
     'The backup role may not read everything that it has to dump.',
@@ -95,7 +101,7 @@ export const errorCatalogue = {
     'backup-failed',
     'Preflight found content that a dump would silently leave out.',
     earlierBackups,
-    'Grant what is missing, or list the kind under logical.allowSkipped to accept the loss knowingly.',
+    'Grant what is missing, or list the kind under logical.allowSkipped to accept the loss knowingly. With a selection: exclude what is named too, or keep what it needs.',
   ),
   DumpFailed: entry(
     'backup-failed',
@@ -267,9 +273,9 @@ export const errorCatalogue = {
   ),
   RequestInvalid: entry(
     'restore',
-    'What was asked of a restore cannot be done as it was asked.',
+    'What was asked of a backup or a restore cannot be done as it was asked.',
     nothingStarted,
-    'Correct the request: `pgdr restore --help`, docs/cli.md.',
+    'Correct the request: `pgdr backup --help`, `pgdr restore --help`, docs/cli.md.',
   ),
   DatabaseNotInBackup: entry(
     'restore',

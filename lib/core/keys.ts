@@ -6,6 +6,7 @@
  *                                                      verification.json · globals.sql.zst · details.json
  *                                                      {n}/schema.dump.zst · {n}/main.dump.zst
  *                                                      {n}/tables/{n}.dump.zst · {n}/fingerprint.json
+ *     {system}/{database}/{lineage}/adhoc/{backupId}/…                    the same, for a selection that somebody asked for
  *     {system}/{database}/{lineage}/base/{backupId}/manifest.json …
  *     {system}/{database}/{lineage}/wal/archive.json                      whose WAL this is: see core/wal-archive.ts
  *                                      /{TLI}/{SEGMENT}.zst · {TLI}/parts/{SEGMENT}/{start}-{end}.zst · {TLI}.history
@@ -27,8 +28,16 @@ export const databasePrefix = ({ system, database }: Omit<Lineage, 'lineage'>): 
 export const lineagePrefix = (of: Lineage): string => `${databasePrefix(of)}${of.lineage}/`;
 export const logicalPrefix = (of: Lineage): string => `${lineagePrefix(of)}logical/`;
 
+/** Backups of a selection that somebody asked for: apart, so that nothing takes one for a daily backup. */
+export const adhocPrefix = (of: Lineage): string => `${lineagePrefix(of)}adhoc/`;
+
 /** The folder of one backup, with its trailing slash. */
-export const backupPrefix = (of: Lineage, backupId: string): string => `${logicalPrefix(of)}${backupId}/`;
+export const backupPrefix = (of: Lineage, backupId: string, adhoc = false): string =>
+  `${adhoc ? adhocPrefix(of) : logicalPrefix(of)}${backupId}/`;
+
+/** Where to look for a backup: by its id wherever it may be, the newest among the daily ones alone. */
+export const foldersOf = (of: Lineage, backupId: string | null): string[] =>
+  backupId === null ? [logicalPrefix(of)] : [backupPrefix(of, backupId), backupPrefix(of, backupId, true)];
 
 export const manifestKey = (prefix: string): string => `${prefix}manifest.json`;
 export const verificationKey = (prefix: string): string => `${prefix}verification.json`;

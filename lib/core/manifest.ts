@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PgdrError } from './errors.ts';
+import { resolvedSelectionSchema } from './selection.ts';
 
 /**
  * `manifest.json`: the commit of a backup. It is written last and once; a restore, a retention count or a metric
@@ -80,6 +81,9 @@ export const databaseSchema = z.object({
   collationVersion: z.string().nullable(),
   extensions: z.array(z.object({ name: z.string(), version: z.string() })),
   snapshot: z.object({ lsn, takenAt: timestamp }),
+  /** null: everything. Otherwise the backup is a partial one, and counts and lists below are of what it brings. */
+  selection: resolvedSelectionSchema.nullable(),
+  /** With no rows for those whose rows are left out. */
   tables: z.array(tableFingerprintSchema),
   sequences: z.array(sequenceSchema),
   /** Not in any fingerprint: a restore computes them anew. One that was never filled stays so. */
@@ -102,6 +106,8 @@ export const manifestSchema = z.object({
   system: z.string(),
   database: z.string(),
   lineage: z.string(),
+  /** Taken with a selection of its own: no daily backup, and no default of a restore. */
+  adhoc: z.boolean(),
   systemIdentifier: decimal,
   serverVersionNum: z.number().int(),
   toolVersion: z.string(),

@@ -6,6 +6,8 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
   const metrics = new Map<MetricName, number>();
   const { backup, proof, ok, durationSeconds } = outcome;
   if (outcome.workflow === 'backup-logical') {
+    // A part that somebody asked for says nothing about the daily backup, whichever way it ends.
+    if (outcome.adhoc) return metrics;
     metrics.set('BackupSucceeded', ok ? 1 : 0);
     if (ok && backup) {
       metrics.set('BackupBytes', backup.bytes);

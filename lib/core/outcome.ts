@@ -15,6 +15,10 @@ export interface BackupSummary {
   readonly newBytes: number;
   /** Databases of the server. */
   readonly databases: readonly string[];
+  /** In words, what the backup is limited to; null: it is of everything. */
+  readonly partial: string | null;
+  /** Of a selection that somebody asked for: no daily backup, and no default of a restore. */
+  readonly adhoc: boolean;
   readonly tables: number;
   readonly objects: number;
   /** Seconds that the task took, of which the uploads. */
@@ -39,6 +43,8 @@ export interface ProofSummary {
   /** The highest level that held with every level below it; null when not even L0 did. */
   readonly level: ProofLevel | null;
   readonly databases: readonly string[];
+  /** In words, what the backup is limited to, and so the proof; null: it is of everything. */
+  readonly partial: string | null;
   readonly tables: number;
   readonly rows: string;
   readonly restoreSeconds: number;
@@ -53,6 +59,8 @@ export interface RestoreSummary {
   readonly backupId: string;
   /** Which database of the backup. */
   readonly fromDatabase: string;
+  /** In words, what the backup is limited to; null: it is of everything. */
+  readonly partial: string | null;
   readonly takenAt: string;
   /** `host:port` of the target server. */
   readonly host: string;
@@ -84,6 +92,8 @@ export interface Outcome {
   readonly schemaVersion: 1;
   readonly workflow: Workflow;
   readonly database: string;
+  /** Of a selection that somebody asked for. */
+  readonly adhoc?: true;
   readonly ok: boolean;
   readonly startedAt: string;
   readonly endedAt: string;

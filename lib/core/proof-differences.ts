@@ -2,9 +2,13 @@ import type { ConfiguredSetting, Grant, Role, SequenceState, TableFingerprint } 
 
 /** What a restored database shows otherwise than its source, each difference as a phrase that names it. */
 
-export function ofTables(expected: readonly TableFingerprint[], restored: readonly TableFingerprint[]): string[] {
+export function ofTables(
+  expected: readonly TableFingerprint[],
+  restored: readonly TableFingerprint[],
+  all: readonly TableFingerprint[] = expected,
+): string[] {
   const found = new Map(restored.map((table) => [table.relation, table]));
-  const known = new Set(expected.map((table) => table.relation));
+  const known = new Set(all.map((table) => table.relation));
   return [
     ...expected.flatMap((table) => {
       const now = found.get(table.relation);

@@ -17,7 +17,7 @@ export const showsOfLevel: Readonly<Record<ProofLevel, string>> = {
 /** The proof as a page for people. */
 export function proofPage(report: ProofReport): string {
   const verdict = report.holds
-    ? `Proven to ${report.level}`
+    ? `Proven to ${report.level}${report.databases.some(({ partial }) => partial !== null) ? ', of a partial backup' : ''}`
     : `Not proven: ${failedChecks(checksOf(report))[0]?.name ?? 'nothing held'}`;
   return page({
     title: verdict,
@@ -37,8 +37,9 @@ ${report.databases.map(section)}`,
   });
 }
 
-const section = ({ name, level, checks, tables, rpoSeconds, rpoFrom }: DatabaseProof): Html => html`
+const section = ({ name, level, partial, checks, tables, rpoSeconds, rpoFrom }: DatabaseProof): Html => html`
 <h2>${name}: ${level ?? 'no level holds'}</h2>
+${partial === null ? '' : html`<p><b>A partial backup, and a proof of that part alone:</b> ${partial}.</p>`}
 <p>Measured RPO ${humanSeconds(rpoSeconds)} by the ${rpoFrom}.</p>
 ${table(
   `Levels of ${name}`,

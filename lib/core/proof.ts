@@ -32,6 +32,8 @@ export interface TableProof {
 export interface DatabaseProof {
   readonly name: string;
   readonly level: ProofLevel | null;
+  /** In words, what the backup is limited to, and so the proof; null: it is of everything. */
+  readonly partial: string | null;
   readonly checks: readonly Check[];
   readonly tables: readonly TableProof[];
   readonly rpoSeconds: number;
@@ -132,13 +134,21 @@ export function heldOnTheWay({ objects }: DatabaseBackup): Check[] {
   ];
 }
 
-/** Checks of L3 and L4; the levels below were held or the restore would not have come this far. */
-export function judge(manifest: DatabaseBackup, restored: Restored, tables: readonly TableProof[]): Check[] {
+/**
+ * Checks of L3 and L4; the levels below were held or the restore would not have come this far. Of a partial backup,
+ * `manifest` is what its restore has to show, and `known` are all tables of the source.
+ */
+export function judge(
+  manifest: DatabaseBackup,
+  restored: Restored,
+  tables: readonly TableProof[],
+  known: readonly TableFingerprint[] = manifest.tables,
+): Check[] {
   const extensions = differences.ofExtensions(manifest.extensions, restored.extensions);
   const kinds = Object.values(manifest.inventory);
   const waived = new Set(manifest.defects.sequencesBehind);
   return [
-    check('L3', 'tables', differences.ofTables(manifest.tables, restored.tables), `${tables.length} tables`),
+    check('L3', 'tables', differences.ofTables(manifest.tables, restored.tables, known), `${tables.length} tables`),
     check(
       'L3',
       'row counts',

@@ -1,13 +1,18 @@
 import type { TocEntry } from './archive-toc.ts';
 import { PgdrError } from './errors.ts';
 import type { DatabaseBackup, ManifestObject } from './manifest.ts';
-import { type Selection, select } from './restore-selection.ts';
+import { describeEntry, type Selection, select } from './restore-selection.ts';
+import { describeSelection } from './selection.ts';
 import { parseRelation, relationKey } from './sql-statements.ts';
 
 /** What a restore will fetch and make, known from the manifest and the table of contents of the schema's archive. */
 export interface RestorePlan {
   readonly scope: 'database' | 'schemas' | 'tables';
   readonly schemaOnly: boolean;
+  /** What a backup of a part is limited to, in words; null: it is of everything. */
+  readonly partial: string | null;
+  /** Entries of the definitions that a restore of everything makes; null: all of them. */
+  readonly entries: readonly number[] | null;
   /** null: everything in the archives. */
   readonly selection: Selection | null;
   /** Tables whose rows are restored, as the manifest names them. */
@@ -31,9 +36,15 @@ export interface Wanted {
 }
 
 /** Throws `TableNotInBackup` or `RequestInvalid`. `toc` is that of the object with the role `schema`. */
-export function planRestore(manifest: DatabaseBackup, toc: readonly TocEntry[], wanted: Wanted): RestorePlan {
-  const { tables, schemas, schemaOnly } = wanted;
-  const whole = tables.length === 0 && schemas.length === 0;
+export function planRestore(manifest: DatabaseBackup, archive: readonly TocEntry[], wanted: Wanted): RestorePlan {
+  const { selection: part } = manifest;
+  const schemaOnly = wanted.schemaOnly || (part?.asked.schemaOnly ?? false);
+  const asked = wanted.tables.length > 0 || wanted.schemas.length > 0;
+  // What a backup includes is what a restore of it brings, unless a part of that is asked for.
+  const { tables, schemas } = asked ? wanted : (part?.included ?? wanted);
+  const whole = !asked && !part?.included;
+  const left = entriesLeftOut(archive, part?.leftOut ?? []);
+  const toc = archive.filter((entry) => !left.has(entry));
   const withRows = new Set(manifest.tables.flatMap(({ relation }) => keyOf(relation) ?? []));
   const selection = whole
     ? null
@@ -45,16 +56,60 @@ export function planRestore(manifest: DatabaseBackup, toc: readonly TocEntry[], 
   const chosen = schemaOnly
     ? []
     : manifest.tables.filter(({ relation }) => selection === null || selection.tables.has(keyOf(relation) ?? ''));
+  if (asked) requireRows(manifest, wanted, chosen);
   const data = schemaOnly ? [] : dataOf(manifest, selection === null ? null : chosen);
   return {
     scope: whole ? 'database' : tables.length > 0 ? 'tables' : 'schemas',
     schemaOnly,
+    partial: describeSelection(part),
+    entries: left.size > 0 ? toc.map(({ id }) => id) : null,
     selection,
     tables: chosen.map(({ relation }) => relation),
     objects: [objectOf(manifest, 'globals'), objectOf(manifest, 'schema'), ...data],
     data,
-    omitted: (selection?.omitted ?? []).map(({ what, why }) => ({ what, why })),
+    omitted: [
+      ...[...left].flatMap(([entry, why]) => (why === undefined ? [] : [{ what: describeEntry(entry), why }])),
+      ...(selection?.omitted ?? []).map(({ what, why }) => ({ what, why })),
+    ],
   };
+}
+
+/** Entries that the manifest says no restore can make, with the reason, and what is said about them, without one. */
+function entriesLeftOut(
+  toc: readonly TocEntry[],
+  leftOut: readonly { kind: string; schema: string; tag: string; why: string }[],
+): Map<TocEntry, string | undefined> {
+  const found = new Map<TocEntry, string | undefined>();
+  if (leftOut.length === 0) return found;
+  const reasons = new Map(leftOut.map(({ kind, schema, tag, why }) => [JSON.stringify([kind, schema, tag]), why]));
+  for (const entry of toc) {
+    const why = reasons.get(JSON.stringify([entry.kind, entry.schema, entry.tag]));
+    if (why !== undefined) found.set(entry, why);
+  }
+  const ids = new Set([...found.keys()].map(({ id }) => id));
+  for (const entry of toc) if (entry.dependencies.some((id) => ids.has(id))) found.set(entry, found.get(entry));
+  return found;
+}
+
+/**
+ * Whoever asks for a table by name wants its rows, and nobody wants a schema of empty tables because the backup was one
+ * of another schema. Throws `TableNotInBackup`.
+ */
+function requireRows(
+  { selection, id }: DatabaseBackup,
+  wanted: Wanted,
+  chosen: readonly { readonly relation: string }[],
+): void {
+  if (selection === null) return;
+  const expected = ({ relation }: { readonly relation: string }) => {
+    const own = parseRelation(relation)?.schema ?? '';
+    return wanted.tables.length > 0 || !(selection.included?.schemas.includes(own) ?? true);
+  };
+  const bare = chosen.filter((table) => selection.withoutRows.includes(table.relation) && expected(table));
+  if (bare.length === 0) return;
+  const names = bare.slice(0, 10).map(({ relation }) => relation);
+  const why = `${id} was taken without the rows of ${names.join(', ')}`;
+  throw new PgdrError('TableNotInBackup', `${why}; take another backup, or restore the definitions alone`);
 }
 
 /** The one object of a role. Throws `ManifestInvalid` when the manifest lists none. */

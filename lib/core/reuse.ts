@@ -8,7 +8,7 @@ import type { DatabaseBackup, Manifest, ManifestObject, TableFingerprint } from 
 
 /** When an object was stored: its key holds the time-ordered id of the backup that stored it. */
 export function storedAt(key: string): Date | undefined {
-  const id = /\/logical\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]+\//.exec(key);
+  const id = /\/(?:logical|adhoc)\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]+\//.exec(key);
   if (!id) return undefined;
   const [, year, month, day, hour, minute, second] = id;
   return new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);

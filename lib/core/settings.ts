@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PgdrError } from './errors.ts';
+import { selectionSchema } from './selection.ts';
 
 /** How Fargate runs a job, and for how long. */
 export const taskSettingsSchema = z.object({
@@ -37,6 +38,8 @@ export const settingsSchema = z.object({
   logical: z.object({
     /** Databases of the server; null is the one of the secret. */
     databases: z.literal('all').or(z.array(z.string()).min(1)).nullable(),
+    /** What is taken of each; absent: everything. */
+    select: selectionSchema.optional(),
     /** How many of the largest tables get a stream and an object of their own. */
     ownStreams: z.number().int().min(0),
     /** How many streams run at a time. */

@@ -58,6 +58,7 @@ function facts({ backup, proof, restore, objectives, durationSeconds, workflow }
     pairs.push(['Size', `${humanBytes(backup.bytes)} of ${humanBytes(backup.rawBytes)}`]);
     if (backup.physical) pairs.push(['WAL', `${backup.physical.startLsn} to ${backup.physical.stopLsn}`]);
     else pairs.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
+    if (backup.partial !== null) pairs.push(['Partial', `${backup.adhoc ? 'as asked: ' : ''}${backup.partial}`]);
     if (backup.skipped > 0) pairs.push(['Left out', `${backup.skipped}, see the manifest`]);
   }
   if (proof) {
@@ -65,12 +66,14 @@ function facts({ backup, proof, restore, objectives, durationSeconds, workflow }
       ['Backup', proof.backupId],
       ['Proof', `${proof.level ?? 'none'}, ${proof.tables} tables, ${proof.rows} rows`],
     );
+    if (proof.partial !== null) pairs.push(['Partial', `a proof of this part alone: ${proof.partial}`]);
     pairs.push(['RTO measured', against(proof.rtoSeconds, objectives.rtoSeconds)]);
     pairs.push(['RPO measured', against(proof.rpoSeconds, objectives.rpoSeconds)]);
   }
   if (restore) {
     pairs.push(['Backup', restore.backupId], ['Taken', restore.takenAt]);
     pairs.push(['Into', `${restore.toDatabase} on ${restore.host}`]);
+    if (restore.partial !== null) pairs.push(['Partial', `the backup is not of everything: ${restore.partial}`]);
     if (restore.toSchema !== null) pairs.push(['Schema', restore.toSchema]);
     pairs.push(['Content', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
     const omitted = restore.omitted.length + restore.moreOmitted;

@@ -6,13 +6,17 @@ import { notOfExtension, ownSchemas } from './catalog.ts';
 
 export type Access = Pick<DatabaseBackup, 'roles' | 'grants' | 'owners' | 'settings'>;
 
-/** Leaves the connection with an empty search path, so that every name in the answer is qualified. */
-export async function takeAccess(client: Client): Promise<Access> {
+/**
+ * Leaves the connection with an empty search path, so that every name in the answer is qualified.
+ *
+ * @param only tables of a partial backup: only what is granted on them and who owns them is told
+ */
+export async function takeAccess(client: Client, only: readonly string[] | null = null): Promise<Access> {
   await client.query("SET search_path = 'pg_catalog'");
   return {
     roles: await listRoles(client),
-    grants: await listGrants(client),
-    owners: await countOwned(client),
+    grants: (await listGrants(client)).filter((grant) => only === null || isOn(only, grant)),
+    owners: only ? await countOwnedTables(client, only) : await countOwned(client),
     settings: await listSettings(client),
   };
 }
@@ -122,6 +126,19 @@ async function listGrants(client: Client): Promise<Grant[]> {
                              ORDER BY privilege COLLATE "C") AS privileges
       FROM differing GROUP BY object ORDER BY object COLLATE "C"`);
   return rows;
+}
+
+/** On a table or one of its columns. */
+const isOn = (tables: readonly string[], { object }: Grant): boolean =>
+  tables.some((table) => object === `table ${table}` || object.startsWith(`column ${table}.`));
+
+async function countOwnedTables(client: Client, tables: readonly string[]): Promise<Record<string, number>> {
+  const { rows } = await client.query(
+    `SELECT pg_get_userbyid(c.relowner) AS owner, count(*)::int AS objects FROM pg_class c
+      WHERE c.oid IN (SELECT to_regclass(name) FROM unnest($1::text[]) name) GROUP BY 1 ORDER BY 1`,
+    [tables],
+  );
+  return Object.fromEntries(rows.map(({ owner, objects }) => [owner, objects]));
 }
 
 async function countOwned(client: Client): Promise<Record<string, number>> {

@@ -18,24 +18,32 @@ export interface Table {
   readonly bytes: number;
 }
 
-/** Every table that holds rows of its own (partitions, not their parents), largest first. */
-export async function listTables(client: Client): Promise<Table[]> {
-  const { rows } = await client.query(`
+/** Every table that holds rows of its own (partitions, not their parents), largest first; `without` are oids. */
+export async function listTables(client: Client, without: readonly number[] = []): Promise<Table[]> {
+  const { rows } = await client.query(
+    `
     SELECT c.oid::int8 AS oid, format('%I.%I', n.nspname, c.relname) AS relation, pg_table_size(c.oid) AS bytes
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}
-     ORDER BY bytes DESC, relation`);
+       AND c.oid <> ALL ($1::oid[])
+     ORDER BY bytes DESC, relation`,
+    [without],
+  );
   return rows.map((row) => ({ oid: Number(row.oid), relation: row.relation, bytes: Number(row.bytes) }));
 }
 
 /** The state of every sequence. Sequences are outside of any snapshot, so the values are a lower bound of later ones. */
-export async function listSequences(client: Client): Promise<SequenceState[]> {
-  const { rows } = await client.query(`
+export async function listSequences(client: Client, without: readonly number[] = []): Promise<SequenceState[]> {
+  const { rows } = await client.query(
+    `
     SELECT format('%I.%I', n.nspname, c.relname) AS sequence,
            CASE WHEN q.seqcycle THEN 'cycle' WHEN q.seqincrement > 0 THEN 'up' ELSE 'down' END AS direction
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_sequence q ON q.seqrelid = c.oid
      WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}
-     ORDER BY 1`);
+       AND c.oid <> ALL ($1::oid[])
+     ORDER BY 1`,
+    [without],
+  );
   const states: SequenceState[] = [];
   for (const { sequence, direction } of rows) {
     const state = await client.query(`SELECT last_value::text, is_called FROM ${sequence}`);
@@ -44,11 +52,18 @@ export async function listSequences(client: Client): Promise<SequenceState[]> {
   return states;
 }
 
-export async function listMaterializedViews(client: Client): Promise<DatabaseRecord['materializedViews']> {
-  const { rows } = await client.query(`
+export async function listMaterializedViews(
+  client: Client,
+  without: readonly number[] = [],
+): Promise<DatabaseRecord['materializedViews']> {
+  const { rows } = await client.query(
+    `
     SELECT format('%I.%I', n.nspname, c.relname) AS relation, c.relispopulated AS populated
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind = 'm' AND ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')} ORDER BY 1`);
+     WHERE c.relkind = 'm' AND ${ownSchemas} AND ${notOfExtension('pg_class', 'c.oid')}
+       AND c.oid <> ALL ($1::oid[]) ORDER BY 1`,
+    [without],
+  );
   return rows;
 }
 

@@ -31,17 +31,18 @@ const sums = `count(*)::text AS rows, coalesce(sum(hashtextextended(r, 1)), 0)::
   coalesce(sum(hashtextextended(r, 2)), 0)::text AS hash2`;
 
 /**
- * Fingerprints every table, spread over the given connections (which share one snapshot, or look at a database that
- * nobody writes to), largest first.
+ * Fingerprints tables (null: every one, and the large objects), spread over the given connections (which share one snapshot, or look at a database that
+ * nobody writes to), in the order given, or the largest first.
  */
 export async function takeFingerprint(
   clients: readonly Client[],
+  relations: readonly string[] | null = null,
   onTable?: (table: TableFingerprint) => void,
 ): Promise<TableFingerprint[]> {
   const [first] = clients;
   if (!first) throw new Error('takeFingerprint needs a connection');
   for (const client of clients) for (const setting of pinned) await client.query(setting);
-  const waiting: string[] = [largeObjects, ...(await listTables(first)).map((table) => table.relation)];
+  const waiting = [...(relations ?? [largeObjects, ...(await listTables(first)).map((table) => table.relation)])];
   const done: TableFingerprint[] = [];
   await Promise.all(
     clients.map(async (client) => {
@@ -68,9 +69,19 @@ export async function fingerprintOf(ask: Ask, relation: string): Promise<TableFi
   const columns = await listColumns(ask, relation);
   // OFFSET 0 keeps the planner from writing the row's text in the place of each of its uses, each computed anew.
   const [row] = await ask(`SELECT ${sums} FROM (SELECT ${rowText(columns)} AS r FROM ONLY ${relation} t OFFSET 0) s`);
-  const described = columns.map(({ name, type }) => `${name} ${type}`).join(', ');
-  return { relation, columns: createHash('sha256').update(described).digest('hex'), ...(row as Sums) };
+  return { relation, columns: hashOf(columns), ...(row as Sums) };
 }
+
+/** That of a table whose rows are left out: what a restore of it shows. */
+export async function emptyFingerprint(client: Client, relation: string): Promise<TableFingerprint> {
+  const columns = await listColumns(async (query) => (await client.query(query)).rows, relation);
+  return { relation, columns: hashOf(columns), rows: '0', hash1: '0', hash2: '0' };
+}
+
+const hashOf = (columns: readonly Record<string, string>[]): string =>
+  createHash('sha256')
+    .update(columns.map(({ name, type }) => `${name} ${type}`).join(', '))
+    .digest('hex');
 
 type Sums = Pick<TableFingerprint, 'rows' | 'hash1' | 'hash2'>;
 

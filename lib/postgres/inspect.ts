@@ -11,17 +11,17 @@ import { takeInventory } from './inventory.ts';
 
 /** Everything that a proof judges, asked of a database that nobody writes to: so the connections share no snapshot. */
 
-/** For L3 and L4: what the database holds. */
-export async function inspectContent(clients: readonly Client[]): Promise<Restored> {
+/** For L3 and L4: what the database holds; `only` are the tables of a partial backup. */
+export async function inspectContent(clients: readonly Client[], only: readonly string[] | null): Promise<Restored> {
   const client = clients[0] as Client;
   // A setting of the database must not end the proof.
   for (const each of clients) await each.query('SET statement_timeout = 0');
   const { serverVersionNum } = await catalog.identifyServer(client);
   return {
     serverVersionNum,
-    ...(await takeAccess(client)),
+    ...(await takeAccess(client, only)),
     sequences: await catalog.listSequences(client),
-    inventory: await takeInventory(client),
+    inventory: await takeInventory(client, only),
     extensions: (await catalog.describeDatabase(client)).extensions,
     foreignKeys: await countOrphans(clients),
     ownedSequences: await checkOwnedSequences(clients),

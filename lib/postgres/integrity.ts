@@ -6,7 +6,7 @@ import { spread } from './spread.ts';
 /** Whether a database keeps its own rules: constraints, indexes, references, sequences. */
 
 /** What is amiss already in the database that is asked; a backup records it, so that a proof blames the restore alone. */
-export async function findDefects(client: Client): Promise<Defects> {
+export async function findDefects(client: Client, without: readonly number[] = []): Promise<Defects> {
   const constraints = await client.query(`
     SELECT format('%I on %s', k.conname, CASE WHEN k.conrelid = 0 THEN format('domain %I.%I', n.nspname, t.typname)
                                               ELSE format('%I.%I', n.nspname, c.relname) END) AS name
@@ -17,7 +17,7 @@ export async function findDefects(client: Client): Promise<Defects> {
     SELECT format('%I.%I', n.nspname, c.relname) AS name
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relpersistence <> 't' AND ${ownSchemas} ORDER BY 1`);
-  const sequences = await checkOwnedSequences([client]);
+  const sequences = await checkOwnedSequences([client], without);
   return {
     constraintsNotValidated: constraints.rows.map((row) => row.name),
     indexesInvalid: indexes.rows.map((row) => row.name),
@@ -70,9 +70,13 @@ export interface OwnedSequenceState {
 }
 
 /** Sequences that feed a column (serial or identity). A cycling one may be anywhere and is not asked. */
-export async function checkOwnedSequences(clients: readonly Client[]): Promise<OwnedSequenceState[]> {
+export async function checkOwnedSequences(
+  clients: readonly Client[],
+  without: readonly number[] = [],
+): Promise<OwnedSequenceState[]> {
   const [first] = clients;
-  const { rows } = await (first as Client).query(`
+  const { rows } = await (first as Client).query(
+    `
     SELECT format('%I.%I', sn.nspname, s.relname) AS sequence, format('%I.%I', n.nspname, c.relname) AS "table",
            quote_ident(a.attname) AS "column", q.seqincrement > 0 AS ascending
       FROM pg_class s JOIN pg_namespace sn ON sn.oid = s.relnamespace JOIN pg_sequence q ON q.seqrelid = s.oid
@@ -82,7 +86,10 @@ export async function checkOwnedSequences(clients: readonly Client[]): Promise<O
       JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
      WHERE s.relkind = 'S' AND s.relpersistence <> 't' AND NOT q.seqcycle
        AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
-     ORDER BY 1`);
+       AND c.oid <> ALL ($1::oid[])
+     ORDER BY 1`,
+    [without],
+  );
   return spread(clients, rows, async (client, { sequence, table, column, ascending }) => {
     const [extreme, beyond] = ascending ? ['max', '>'] : ['min', '<'];
     // The column before the sequence: in a source that is written to, the sequence is ahead of all that is committed.

@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { PgdrError } from '../core/errors.ts';
+import { type Extent, hasLargeObjects } from './selection.ts';
 
 /** What a dump would lose or stumble over, found before the first byte is written. */
 
@@ -82,9 +83,10 @@ export function checkNotOlder(targetMajor: number, backupVersionNum: number): vo
 export async function checkContent(
   client: Client,
   database: string,
+  extent: Extent,
   allowSkipped: readonly string[],
 ): Promise<Skipped[]> {
-  const unreadable = await findUnreadable(client);
+  const unreadable = await findUnreadable(client, extent);
   if (unreadable.length > 0) {
     const { rows } = await client.query('SELECT current_user AS role');
     throw new PgdrError(
@@ -95,7 +97,7 @@ export async function checkContent(
   const skipped: Skipped[] = [];
   for (const check of checks) {
     const { rows } = await client.query(check.query);
-    const found = rows.map((row) => row.what as string);
+    const found = rows.map((row) => row.what as string).filter((what) => !extent.excludedRelations.includes(what));
     if (found.length > 0 && !check.inherent && !allowSkipped.includes(check.kind)) {
       throw new PgdrError('BackupIncomplete', `${check.kind} in ${database}: ${check.why}: ${enumerate(found)}`);
     }
@@ -106,27 +108,31 @@ export async function checkContent(
 }
 
 /** Tables, sequences, schemas and large objects that pg_dump or the fingerprint would be denied. */
-async function findUnreadable(client: Client): Promise<string[]> {
-  const { rows } = await client.query(`
+async function findUnreadable(client: Client, extent: Extent): Promise<string[]> {
+  const { excludedOids, excludedSchemas } = extent;
+  const { rows } = await client.query(
+    `
     SELECT format('schema %I', n.nspname) AS what FROM pg_namespace n
-     WHERE ${userSchemas} AND NOT has_schema_privilege(n.oid, 'USAGE')
+     WHERE ${userSchemas} AND NOT has_schema_privilege(n.oid, 'USAGE') AND n.nspname <> ALL ($2)
      UNION ALL
     SELECT format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname, c.relname)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ${userSchemas}
+     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ${userSchemas} AND c.oid <> ALL ($1::oid[])
        AND NOT EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
        AND NOT CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT')
                               ELSE has_table_privilege(c.oid, 'SELECT') END
      UNION ALL
     SELECT format('large object %s', m.oid) FROM pg_largeobject_metadata m
-     WHERE NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+     WHERE $3 AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
        AND NOT current_setting('lo_compat_privileges')::bool
        AND NOT pg_has_role(current_user, m.lomowner, 'USAGE')
        AND NOT EXISTS (SELECT FROM aclexplode(m.lomacl) a
                         WHERE a.privilege_type = 'SELECT'
                           AND (a.grantee = 0 OR pg_has_role(current_user, a.grantee, 'USAGE')))
-     ORDER BY 1`);
+     ORDER BY 1`,
+    [excludedOids, excludedSchemas, hasLargeObjects(extent)],
+  );
   return rows.map((row) => row.what as string);
 }
 

@@ -12,10 +12,11 @@ beforeAll(async () => {
 });
 afterAll(() => databases?.stop());
 
+const plan = { selection: null, schemaOnly: false, partial: null };
 const diedAt = Date.now() + 60_000;
 const proofOf = async ({ connection }: Copy, assertions: readonly string[] = [], of?: Partial<DatabaseBackup>) => {
-  const manifest = { ...databases.manifest, ...of };
-  const proof = await prove(connection, manifest, { assertions, diedAt, signal: new AbortController().signal });
+  const restored = { database: { ...databases.manifest, ...of }, plan };
+  const proof = await prove(connection, restored, { assertions, diedAt, signal: new AbortController().signal });
   const failed = failedChecks(proof.checks);
   return {
     ...proof,
@@ -239,11 +240,15 @@ describe('L5 fails, naming', () => {
 it('a proof that is told to stop ends with the reason', async () => {
   const { connection } = await databases.copy();
   const stop = new AbortController();
-  const proving = prove(connection, databases.manifest, {
-    assertions: ['SELECT pg_sleep(60) IS NULL'],
-    diedAt,
-    signal: stop.signal,
-  });
+  const proving = prove(
+    connection,
+    { database: databases.manifest, plan },
+    {
+      assertions: ['SELECT pg_sleep(60) IS NULL'],
+      diedAt,
+      signal: stop.signal,
+    },
+  );
   setTimeout(() => stop.abort(new Error('told to stop')), 1500);
   await expect(proving).rejects.toThrow('told to stop');
 });

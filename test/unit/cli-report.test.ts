@@ -26,6 +26,7 @@ const result: RehearsalResult = {
     level: 'L2',
     holds: false,
     databases: ['orders'],
+    partial: null,
     tables: 1,
     rows: '12',
     restoreSeconds: 1,

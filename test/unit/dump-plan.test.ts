@@ -1,8 +1,18 @@
 import { describe, expect, it } from 'vitest';
+import type { Extent } from '../../lib/postgres/selection.ts';
 import { globalsStream, pattern, planStreams } from '../../tasks/dump-plan.ts';
 
 const MiB = 1024 * 1024;
 const table = (relation: string, bytes: number) => ({ oid: 1, relation, bytes });
+const extent: Extent = {
+  selection: null,
+  excludedOids: [],
+  excludedRelations: [],
+  excludedOutside: [],
+  excludedSchemas: [],
+  tables: null,
+  vain: [],
+};
 const options = { ownStreams: 2, lockTimeoutSeconds: 60 };
 
 describe('the plan of a dump', () => {
@@ -14,7 +24,7 @@ describe('the plan of a dump', () => {
   ];
 
   it('gives the largest tables a stream of their own, and leaves exactly their data out of main', () => {
-    const { own, shared } = planStreams(tables, options, 's-1', 'p/');
+    const { own, shared } = planStreams({ tables, extent }, options, 's-1', 'p/');
     expect(own.map(({ key, relation }) => [key, relation])).toEqual([
       ['p/tables/1.dump.zst', 'public.a'],
       ['p/tables/2.dump.zst', 'public.b'],
@@ -27,12 +37,12 @@ describe('the plan of a dump', () => {
   });
 
   it('keeps small tables together, however many streams there may be', () => {
-    const { own } = planStreams(tables, { ...options, ownStreams: 100 }, 's-1', 'p/');
+    const { own } = planStreams({ tables, extent }, { ...options, ownStreams: 100 }, 's-1', 'p/');
     expect(own.map(({ relation }) => relation)).toEqual(['public.a', 'public.b', 'public.c']);
   });
 
   it('reads everything but the globals in the same snapshot, and never waits for a lock without end', () => {
-    const { own, shared } = planStreams(tables, options, 's-1', 'p/');
+    const { own, shared } = planStreams({ tables, extent }, options, 's-1', 'p/');
     for (const { args } of [...own, ...shared]) {
       expect(args).toEqual(expect.arrayContaining(['--snapshot=s-1', '--lock-wait-timeout=60s']));
     }

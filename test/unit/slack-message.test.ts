@@ -23,6 +23,7 @@ const outcome: Outcome = {
     backupId: 'b',
     level: 'L4',
     databases: ['orders'],
+    partial: null,
     tables: 3,
     rows: '12',
     restoreSeconds: 1,

@@ -79,6 +79,7 @@ describe('a backup that succeeds', () => {
         arn: 'arn:aws:states:eu-north-1:111122223333:execution:acme-x:run.1',
         startedAt: expect.stringMatching(/^\d{4}-/),
       },
+      select: null,
     });
     // ECS counts all overrides of a task together.
     expect(JSON.stringify(task.Overrides).length).toBeLessThan(8192);

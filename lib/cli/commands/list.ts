@@ -1,7 +1,8 @@
-import { logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
+import { adhocPrefix, logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
 import { backupBytes, backupRawBytes, countTables, parseManifest, takenAt } from '../../core/manifest.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
 import { type ProofReport, proofLevels } from '../../core/proof.ts';
+import { describeSelection } from '../../core/selection.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import type { Clients } from '../clients.ts';
 import { openDeployment } from '../context.ts';
@@ -23,6 +24,10 @@ export interface ListedBackup {
   readonly rawBytes: number;
   /** Databases of the server. */
   readonly databases: readonly string[];
+  /** In words, what the backup is limited to; null: it is of everything. */
+  readonly partial: string | null;
+  /** Of a selection that somebody asked for: no restore takes it unless it is named. */
+  readonly adhoc: boolean;
   readonly tables: number;
   readonly objects: number;
   /** When every part was read back; null when that has not succeeded. */
@@ -52,7 +57,8 @@ export async function list(database: string, options: ListOptions): Promise<Exit
 }
 
 export async function listBackups(clients: Clients, settings: DatabaseSettings): Promise<ListedBackup[]> {
-  const keys = await listKeys(clients, settings.bucket, logicalPrefix(settings));
+  const prefixes = [logicalPrefix(settings), adhocPrefix(settings)];
+  const keys = (await Promise.all(prefixes.map((prefix) => listKeys(clients, settings.bucket, prefix)))).flat();
   const proofs = await readProofs(clients, settings);
   const manifests = keys.filter((key) => key.endsWith('/manifest.json'));
   const backups = await eachOf(manifests, async (key): Promise<ListedBackup> => {
@@ -71,6 +77,8 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
         bytes: backupBytes(manifest),
         rawBytes: backupRawBytes(manifest),
         databases: manifest.databases.map(({ name }) => name),
+        partial: describeSelection(manifest.databases[0]?.selection ?? null),
+        adhoc: manifest.adhoc,
         tables: countTables(manifest),
         objects: manifest.objects.length,
         verifiedAt: verification === undefined ? null : JSON.parse(verification).verifiedAt,
@@ -78,7 +86,17 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
       };
     } catch (error) {
       const problem = (error as Error).message;
-      const nothing = { takenAt: '', bytes: 0, rawBytes: 0, databases: [], tables: 0, objects: 0, verifiedAt: null };
+      const nothing = {
+        takenAt: '',
+        bytes: 0,
+        rawBytes: 0,
+        databases: [],
+        partial: null,
+        adhoc: false,
+        tables: 0,
+        objects: 0,
+        verifiedAt: null,
+      };
       return { id, ...nothing, ...common, problem };
     }
   });
@@ -120,8 +138,9 @@ function render(backups: readonly ListedBackup[]): string {
     formatBytes(backup.bytes),
     formatBytes(backup.rawBytes),
     String(backup.tables),
+    backup.partial === null ? 'everything' : `${backup.adhoc ? 'as asked: ' : ''}${backup.partial}`,
     backup.verifiedAt?.replace(/\.\d+Z$/, 'Z') ?? 'no',
     backup.provenLevel ?? 'no',
   ]);
-  return formatTable(['Id', 'Taken', 'Size', 'Raw', 'Tables', 'Read back', 'Proven'], rows, [2, 3, 4]);
+  return formatTable(['Id', 'Taken', 'Size', 'Raw', 'Tables', 'Of', 'Read back', 'Proven'], rows, [2, 3, 4]);
 }

@@ -4,7 +4,7 @@ import { getStream } from '../../aws/object-store.ts';
 import { parseToc, type TocEntry } from '../../core/archive-toc.ts';
 import { chooseAmong, databaseToRestore } from '../../core/backup-choice.ts';
 import { PgdrError } from '../../core/errors.ts';
-import { backupPrefix, logicalPrefix } from '../../core/keys.ts';
+import { foldersOf } from '../../core/keys.ts';
 import { type DatabaseBackup, parseManifest } from '../../core/manifest.ts';
 import { objectOf, planRestore, type RestorePlan } from '../../core/restore-plan.ts';
 import { newDatabaseName, parseRestoreRequest, type RestoreRequest } from '../../core/restore-request.ts';
@@ -100,9 +100,9 @@ async function plan(clients: Clients, settings: DatabaseSettings, asked: Restore
   if (targetSecret !== null && !allowed.includes(targetSecret)) {
     throw new PgdrError('RestoreTargetUnknown', `${targetSecret} is none of ${allowed.join(', ')}`);
   }
-  const folder = backupId === null ? logicalPrefix(settings) : backupPrefix(settings, backupId);
-  const keys = await listKeys(clients, settings.bucket, folder);
-  const { manifestKey: key } = chooseAmong(keys, `s3://${settings.bucket}/${folder}`, backupId);
+  const folders = foldersOf(settings, backupId);
+  const keys = (await Promise.all(folders.map((folder) => listKeys(clients, settings.bucket, folder)))).flat();
+  const { manifestKey: key } = chooseAmong(keys, `s3://${settings.bucket}/${folders[0]}`, backupId);
   const whole = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
   const manifest = databaseToRestore(whole, asked.fromDatabase);
   const chosen = planRestore(manifest, await readToc(clients, settings.bucket, manifest), asked);
@@ -152,6 +152,8 @@ interface Description {
   readonly objects: readonly { key: string; bytes: number; rawBytes: number }[];
   readonly bytes: number;
   readonly rawBytes: number;
+  /** In words, what the backup is limited to; null: it is of everything. */
+  readonly partial: string | null;
   readonly omitted: RestorePlan['omitted'];
   readonly input: { readonly database: string } & Partial<RestoreRequest>;
 }
@@ -181,15 +183,28 @@ function describe(
     objects: chosen.objects.map(({ key, bytes, rawBytes }) => ({ key, bytes, rawBytes })),
     bytes: sum('bytes'),
     rawBytes: sum('rawBytes'),
+    partial: chosen.partial,
     omitted: chosen.omitted,
     input: { database, ...input },
   };
 }
 
-function render({ backup, target, scope, schemaOnly, tables, objects, bytes, rawBytes, omitted }: Description): string {
+function render({
+  backup,
+  target,
+  scope,
+  schemaOnly,
+  partial,
+  tables,
+  objects,
+  bytes,
+  rawBytes,
+  omitted,
+}: Description): string {
   const what = { database: 'the whole database', schemas: 'schemas', tables: 'tables' }[scope];
   const rows = [
     ['Backup', `${backup.id}, database ${backup.database}, taken ${backup.takenAt}`],
+    ...(partial === null ? [] : [['Partial', `the backup is not of everything: ${partial}`]]),
     ['Restore', `${what}${schemaOnly ? ', without rows' : ''}: ${tables.length} tables with rows`],
     ['Read', `${formatBytes(bytes)} stored (${formatBytes(rawBytes)} dumped) in ${objects.length} objects`],
     ['Into', `database ${target.database} of the server that secret ${target.secret} names`],

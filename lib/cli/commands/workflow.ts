@@ -145,10 +145,12 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
   if (backup) {
     rows.push(['Backup', backup.id], ['Taken', backup.takenAt]);
     rows.push(['Size', `${formatBytes(backup.bytes)} stored of ${formatBytes(backup.rawBytes)} dumped`]);
+    if (backup.partial !== null) rows.push(['Partial', `not of everything: ${backup.partial}`]);
     rows.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
   }
   if (proof) {
     rows.push(['Backup', proof.backupId], ['Proof', `${proof.level}, ${proof.tables} tables, ${proof.rows} rows`]);
+    if (proof.partial !== null) rows.push(['Partial', `a proof of this part alone: ${proof.partial}`]);
     rows.push(['RTO', `${formatSeconds(proof.rtoSeconds)}, objective ${formatSeconds(objectives?.rtoSeconds ?? 0)}`]);
     rows.push(['RPO', `${formatSeconds(proof.rpoSeconds)}, objective ${formatSeconds(objectives?.rpoSeconds ?? 0)}`]);
     rows.push(['Report', proof.reportKey]);
@@ -156,6 +158,7 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
   if (restore) {
     const { toDatabase, toSchema, host } = restore;
     rows.push(['Backup', `${restore.backupId}, taken ${restore.takenAt}`]);
+    if (restore.partial !== null) rows.push(['Partial', `the backup is not of everything: ${restore.partial}`]);
     rows.push(['Into', `${toDatabase}${toSchema === null ? '' : `, schema ${toSchema}`} on ${host}`]);
     rows.push(['Compared', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
     rows.push(['Read', `${formatBytes(restore.bytes)} in ${restore.objects} objects`]);

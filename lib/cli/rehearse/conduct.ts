@@ -165,6 +165,7 @@ async function describeProof(
     level,
     holds,
     databases: report.databases.map(({ name }) => name),
+    partial: report.databases[0]?.partial ?? null,
     tables: tables.length,
     rows: totalRows(tables),
     restoreSeconds,

@@ -25,6 +25,7 @@ export interface RehearsalResult {
     readonly level: ProofLevel | null;
     readonly holds: boolean;
     readonly databases: readonly string[];
+    readonly partial: string | null;
     readonly tables: number;
     readonly rows: string;
     readonly restoreSeconds: number;
