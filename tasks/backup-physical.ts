@@ -87,6 +87,8 @@ export async function backupPhysical(context: JobContext): Promise<BackupSummary
       rawBytes: objects.reduce((sum, object) => sum + object.rawBytes, 0),
       newBytes: bytes,
       databases: cluster.databases.map(({ name }) => name),
+      partial: null,
+      adhoc: false,
       tables: 0,
       objects: objects.length,
       taskSeconds: (Date.now() - began) / 1000,

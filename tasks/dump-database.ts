@@ -128,6 +128,8 @@ async function fingerprintSource(
     const filled = relations.filter((relation) => !withoutRows.has(relation));
     const objects = hasLargeObjects(source.extent) ? [largeObjects] : [];
     const tables = await takeFingerprint(clients, [...objects, ...filled], onTable);
+    const none = { rows: '0', hash1: '0', hash2: '0' };
+    if (objects.length === 0) tables.push({ relation: largeObjects, columns: '', ...none });
     for (const relation of withoutRows) tables.push(await emptyFingerprint(clients[0] as Client, relation));
     return tables.sort((a, b) => (a.relation < b.relation ? -1 : 1));
   } catch (error) {

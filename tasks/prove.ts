@@ -10,6 +10,7 @@ import {
 } from '../lib/core/proof.ts';
 import { expectedOf } from '../lib/core/proof-scope.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
+import { largeObjects } from '../lib/postgres/fingerprint.ts';
 import { inspectContent, inspectUse } from '../lib/postgres/inspect.ts';
 import { log } from './log.ts';
 import type { RestoredDatabase } from './restore.ts';
@@ -40,7 +41,8 @@ export async function prove(
   try {
     signal.throwIfAborted();
     const expected = expectedOf(database, plan);
-    const only = database.selection && expected.tables.map(({ relation }) => relation);
+    const relations = expected.tables.map(({ relation }) => relation).filter((relation) => relation !== largeObjects);
+    const only = database.selection && relations;
     const restored = await inspectContent(clients, only);
     const tables = compareTables(expected.tables, restored.tables);
     const content = judge(expected, restored, tables, database.tables);

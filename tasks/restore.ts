@@ -88,7 +88,9 @@ export async function fillDatabase(
   const inner = { ...options, signal: AbortSignal.any([options.signal, stop.signal]) };
   const into = databaseArgument(database);
   const { selection } = plan;
-  const wanted = selection ? entriesOf(selection, definitions.toc) : (plan.entries ?? definitions.toc.map(({ id }) => id));
+  const wanted = selection
+    ? entriesOf(selection, definitions.toc)
+    : (plan.entries ?? definitions.toc.map(({ id }) => id));
   const section = async (step: string, name: string, ids: readonly number[], ...args: string[]) => {
     const list = await useList(options.directory, name, ids);
     await restoreFile(step, [...args, '--no-tablespaces', list, into, definitions.path], server, inner.signal);

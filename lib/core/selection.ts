@@ -81,7 +81,7 @@ export function patternParts(text: string): RegExp[] | undefined {
   let quoted = false;
   for (let i = 0; i < text.length; i++) {
     const character = text[i] as string;
-    let meaning = character.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+    let meaning = character.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
     if (character === '"' && quoted && text[i + 1] === '"') i += 1;
     else if (character === '"') {
       quoted = !quoted;

@@ -78,7 +78,7 @@ export async function emptyFingerprint(client: Client, relation: string): Promis
   return { relation, columns: hashOf(columns), rows: '0', hash1: '0', hash2: '0' };
 }
 
-const hashOf = (columns: readonly Record<string, string>[]): string =>
+const hashOf = (columns: readonly Column[]): string =>
   createHash('sha256')
     .update(columns.map(({ name, type }) => `${name} ${type}`).join(', '))
     .digest('hex');

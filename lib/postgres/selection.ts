@@ -83,12 +83,7 @@ export async function resolveSelection(client: Client, asked: Selection): Promis
     ...excludedRelations.map(({ relation }) => relation),
     ...(include || asked.schemaOnly ? ['large objects'] : []),
   ];
-  const pointless = asked.schemaOnly
-    ? []
-    : await findKeysToNoRows(
-        client,
-        withoutRows.map(({ oid }) => oid),
-      );
+  const pointless = asked.schemaOnly ? [] : await findKeysToNoRows(client, withoutRows);
   return {
     selection: {
       asked,
@@ -182,7 +177,7 @@ async function findDependents(
       SELECT 'pg_statistic_ext'::regclass, oid, stxrelid, 'STATISTICS', NULL FROM pg_statistic_ext
        UNION ALL
       SELECT 'pg_publication_rel'::regclass, oid, prrelid, 'internal', NULL FROM pg_publication_rel)
-    SELECT g.classid::regclass::text AS class, g.objid::int8 AS oid, c.relkind AS relkind, t.typrelid <> 0 AS rowtype,
+    SELECT g.classid::regclass::text AS class, g.objid::int8 AS oid, c.relkind AS relkind, (t.typrelid <> 0 OR t.typcategory = 'A') AS implied,
            p.kind AS kind, p.owner IN (SELECT objid FROM taken) AS of_taken,
            (i.schema IS NOT NULL AND i.schema IN (SELECT quote_ident(nspname) FROM pg_namespace WHERE oid = ANY ($2::oid[]))) AS of_schema,
            coalesce(pn.nspname, n.nspname) AS schema,
@@ -214,7 +209,14 @@ async function findDependents(
   const problems: string[] = [];
   for (const row of rows) {
     if (row.relkind !== null && 'rpvmfS'.includes(row.relkind)) taken.push(Number(row.oid));
-    else if (row.of_schema || row.of_taken || row.rowtype || row.kind === 'internal' || belongs.has(row.class))
+    else if (
+      row.of_schema ||
+      row.of_taken ||
+      row.implied ||
+      row.relkind === 't' ||
+      row.kind === 'internal' ||
+      belongs.has(row.class)
+    )
       continue;
     else if (row.class === 'pg_proc')
       leftOut.push({ kind: kindOf(row.prokind), schema: row.schema, tag: row.tag, why });
@@ -233,17 +235,16 @@ const kindOf = (prokind: string): string => ({ p: 'PROCEDURE', a: 'AGGREGATE' })
 const belongs = new Set(['pg_namespace', 'pg_default_acl', 'pg_publication_namespace', 'pg_toast']);
 
 /** Foreign keys from tables with rows to tables whose rows are left out: nothing would hold them. */
-async function findKeysToNoRows(client: Client, withoutRows: readonly number[]): Promise<LeftOut> {
+async function findKeysToNoRows(client: Client, withoutRows: readonly Relation[]): Promise<LeftOut> {
   if (withoutRows.length === 0) return [];
   const { rows } = await client.query(
     `
     SELECT n.nspname AS schema, c.relname || ' ' || k.conname AS tag
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT k.conrelid = ANY ($1::oid[])
-       AND (k.confrelid = ANY ($1::oid[])
-            OR EXISTS (SELECT FROM pg_partition_tree(k.confrelid) t WHERE t.relid = ANY ($1::oid[])))
+       AND k.confrelid = ANY ($2::oid[])
      ORDER BY 1, 2`,
-    [withoutRows],
+    [withoutRows.map(({ oid }) => oid), withoutRows.flatMap(({ oid, parents }) => [oid, ...parents])],
   );
   const why = 'it points to a table whose rows the backup leaves out';
   return rows.map(({ schema, tag }) => ({ kind: 'FK CONSTRAINT', schema, tag, why }));

@@ -109,6 +109,8 @@ describe('defaults', () => {
             lockTimeout: 60,
             clientEncryption: false,
             allowSkipped: [],
+            exclude: { schemas: [], tables: [], rows: [] },
+            schemaOnly: false,
             task: { vcpu: 2, memoryGiB: 4, storageGiB: 21, timeout: 21_600, heartbeatTimeout: 300 },
           },
           restore: {
