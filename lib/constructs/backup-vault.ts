@@ -57,7 +57,12 @@ export class BackupVault extends Construct {
       serverAccessLogsBucket: accessLogs,
       serverAccessLogsPrefix: 'backups/',
       // A task that died could not abort its uploads; nothing runs for longer than a day.
-      lifecycleRules: [{ id: 'abort-incomplete-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) }],
+      lifecycleRules: [
+        { id: 'abort-incomplete-uploads', abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        // Nothing is overwritten, so only what somebody deleted becomes noncurrent. It can be had back for as long as
+        // locks last, and is not paid for beyond that; what is locked for longer stays until its lock is over.
+        { id: 'expire-deleted-versions', noncurrentVersionExpiration: retention, expiredObjectDeleteMarker: true },
+      ],
     });
   }
 }

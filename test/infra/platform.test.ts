@@ -112,6 +112,12 @@ describe.each(regions)('the platform in %s', (region) => {
         Status: 'Enabled',
         AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 },
       },
+      {
+        Id: 'expire-deleted-versions',
+        Status: 'Enabled',
+        NoncurrentVersionExpiration: { NoncurrentDays: 30 },
+        ExpiredObjectDeleteMarker: true,
+      },
     ]);
     expect(flat(logs.Properties.BucketName)).toBe(`acme-pgdr-access-logs-<AWS::AccountId>-${region}`);
     for (const bucket of [logs, backups]) {
