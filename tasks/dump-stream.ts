@@ -49,6 +49,8 @@ export async function storeDump(
       outputOf(tool),
       count,
       createZstdCompress({
+        // Four times Node's own: each chunk costs every stage behind it the same, however small it is.
+        chunkSize: 64 * 1024,
         params: { [constants.ZSTD_c_compressionLevel]: options.zstdLevel, [constants.ZSTD_c_checksumFlag]: 1 },
       }),
       ...(cipher ? [cipher.stream] : []),
