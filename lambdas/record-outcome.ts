@@ -1,6 +1,7 @@
 import { publishEmbedded } from '../lib/aws/embedded-metrics.ts';
 import type { BackupSummary, Outcome, ProofSummary, RestoreSummary, Workflow } from '../lib/core/outcome.ts';
 import { metricsOf } from '../lib/core/outcome-metrics.ts';
+import type { RetentionSummary } from '../lib/core/retention/summary.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { fromStateFailure, type StateFailure } from '../lib/core/state-failure.ts';
 import { defineHandler } from './define-handler.ts';
@@ -15,6 +16,8 @@ interface Event {
   readonly proof: ProofSummary | null;
   /** Of the workflow `restore` alone. */
   readonly restore?: RestoreSummary | null;
+  /** Of the workflow `retention` alone. */
+  readonly retention?: RetentionSummary | null;
   readonly failure: StateFailure | null;
   /** The selection that the execution was asked for, if any. */
   readonly select?: unknown;
@@ -43,6 +46,7 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     ...(event.backup && { backup: event.backup }),
     ...(proof && { proof }),
     ...(event.restore && { restore: event.restore }),
+    ...(event.retention && { retention: event.retention }),
     ...(failure && { failure: ownFailure as Outcome['failure'] }),
   };
   const metrics = metricsOf(outcome);

@@ -1,12 +1,19 @@
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { parseRetentionSettings, type RetentionSettings } from '../core/retention/settings.ts';
 import { type DatabaseSettings, parseSettings } from '../core/settings.ts';
 
 /** What is deployed for a database in this region. Throws `SettingsInvalid`, or what SSM says. */
-export async function loadSettings(system: string, database: string): Promise<DatabaseSettings> {
+export const loadSettings = async (system: string, database: string): Promise<DatabaseSettings> =>
+  parseSettings(await readParameter(`/${system}/databases/${database}`));
+
+export const loadRetentionSettings = async (system: string, database: string): Promise<RetentionSettings> =>
+  parseRetentionSettings(await readParameter(`/${system}/databases/${database}/retention`));
+
+async function readParameter(Name: string): Promise<unknown> {
   const client = new SSMClient({ maxAttempts: 5 });
   try {
-    const { Parameter } = await client.send(new GetParameterCommand({ Name: `/${system}/databases/${database}` }));
-    return parseSettings(JSON.parse(Parameter?.Value ?? 'null'));
+    const { Parameter } = await client.send(new GetParameterCommand({ Name }));
+    return JSON.parse(Parameter?.Value ?? 'null');
   } finally {
     client.destroy();
   }

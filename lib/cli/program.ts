@@ -5,6 +5,7 @@ import type { BackupOptions } from './commands/backup.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
 import type { RestoreOptions } from './commands/restore.ts';
+import type { RetentionOptions } from './commands/retention.ts';
 import type { UpOptions } from './commands/up.ts';
 import type { WorkflowOptions } from './commands/workflow.ts';
 import { type ExitCode, exitCode, reportOf, toCliError } from './errors.ts';
@@ -110,6 +111,19 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     '--backup <id>',
     'a backup other than the latest',
   );
+
+  program
+    .command('retention')
+    .argument('<database>', 'as named in pgdr.config.ts')
+    .description('remove what no rule keeps, as the daily schedule does')
+    .addOption(json())
+    .addOption(region())
+    .option('--dry-run', 'show what would be removed, and why')
+    .option('--no-wait', 'start it and do not wait for its end')
+    .action(async (database: string, options: RetentionOptions) => {
+      adopt();
+      return run((await import('./commands/retention.ts')).retention(database, options));
+    });
 
   program
     .command('restore')

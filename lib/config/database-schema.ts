@@ -4,6 +4,7 @@ import { formatDuration } from './duration.ts';
 import { boolean, duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
 import { physicalSchema, walUploadMargin } from './physical-schema.ts';
+import { databaseRetentionSchema } from './retention-schema.ts';
 import { task } from './task-schema.ts';
 
 /** One entry of `databases` in pgdr.config.ts. */
@@ -167,13 +168,12 @@ export const databaseSchema = object(
     logical: logical.prefault({}),
     restoreTest: restoreTest.prefault({}),
     restore: restore.prefault({}),
+    retention: databaseRetentionSchema.prefault({}),
     physical: physicalSchema.optional(),
   },
   {
     standby: 'there is no failover yet',
     endpoint: 'there is no failover yet',
-    retention:
-      'nothing expires yet, every backup is kept; the lock of all backups is set by retention.lock beside databases',
   },
 ).transform((database, context) => {
   const { engine, physical } = database;

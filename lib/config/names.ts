@@ -43,6 +43,8 @@ export const scheduleName = (system: string, database: string, workflow: string)
   `${system}-${database}-${workflow}`;
 export const scheduleDeadLetterQueueName = (system: string): string => `${system}-schedule-dead-letters`;
 export const settingsParameterName = (system: string, database: string): string => `/${system}/databases/${database}`;
+export const retentionSettingsParameterName = (system: string, database: string): string =>
+  `${settingsParameterName(system, database)}/retention`;
 export const physicalSettingsParameterName = (system: string, database: string): string =>
   `${settingsParameterName(system, database)}/physical`;
 /** Leases and decisions, see lib/constructs/state-table.ts. */

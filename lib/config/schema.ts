@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { databaseSchema } from './database-schema.ts';
-import { duration, matching, object, oneOf } from './fields.ts';
+import { matching, object } from './fields.ts';
 import { networkSchema } from './network-schema.ts';
+import { retentionSchema } from './retention-schema.ts';
 
 /** pgdr.config.ts as a whole; docs/configuration.md explains every key. Every default is the safe one. */
 
@@ -26,17 +27,6 @@ const mailAddress = matching(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, 'an e-mail address', 
 const httpsUrl = matching(/^https:\/\/[^\s/]+(\/\S*)?$/, 'a URL that begins with https://', 'https://example.com/pgdr');
 const tagText = matching(/^[^\n]{0,256}$/, 'text of up to 256 characters', 'platform-team');
 
-const wholeDays = duration('1 day', '36500 days', '30 days').refine((seconds) => seconds % 86_400 === 0, {
-  error: (issue) => ` is ${issue.input} seconds. Allowed: whole days. Example: '30 days'`,
-});
-
-const lock = object({
-  mode: oneOf(['GOVERNANCE', 'COMPLIANCE'], 'GOVERNANCE').default('GOVERNANCE'),
-  duration: wholeDays.default(30 * 86_400),
-});
-
-const expiry = 'nothing expires yet, every backup is kept; the lock of all backups is set by retention.lock';
-
 export const configSchema = object({
   name: systemName,
   regions: object({ primary: region, recovery: region }),
@@ -45,10 +35,7 @@ export const configSchema = object({
     error: (issue) =>
       ` is ${JSON.stringify(issue.input)}. Allowed: a list of databases. Example: [{ name: 'orders', … }]`,
   }),
-  retention: object(
-    { lock: lock.prefault({}) },
-    { daily: expiry, monthly: expiry, pitr: 'it is pitrWindow of a database, under physical' },
-  ).prefault({}),
+  retention: retentionSchema.prefault({}),
   notifications: object({
     slackWebhookSecret: secretName.optional(),
     email: z.array(mailAddress).default([]),

@@ -14,6 +14,7 @@ interface CatalogueEntry {
     | 'restore-test-failed'
     | 'restore'
     | 'configuration'
+    | 'retention-failed'
     | 'encryption-key-refused'
     | 'wal-gap'
     | 'wal-lag';
@@ -156,6 +157,12 @@ export const errorCatalogue = {
     'An object that is written once exists already with other content.',
     'The existing object was kept as it was.',
     'Treat it as tampering until explained: compare the two versions before anything is deleted.',
+  ),
+  RetentionPlanStale: entry(
+    'retention-failed',
+    'The plan of what may be removed is too old, or was only meant to be looked at.',
+    'Nothing more was removed; what an earlier batch removed is marked as deleted and can be brought back.',
+    'Start retention again: it makes a new plan.',
   ),
   TaskUnresponsive: entry(
     'backup-failed',

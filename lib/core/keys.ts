@@ -11,6 +11,7 @@
  *     {system}/{database}/{lineage}/wal/archive.json                      whose WAL this is: see core/wal-archive.ts
  *                                      /{TLI}/{SEGMENT}.zst · {TLI}/parts/{SEGMENT}/{start}-{end}.zst · {TLI}.history
  *                                      /gaps/{timeline}-{start}-{end}.json · points/{timeline}-{lsn}.json
+ *     {system}/{database}/{lineage}/retention/{planId}.json               what was removed, and why
  *     {system}/{database}/{lineage}/proofs/{proofId}.json · {proofId}.html
  */
 
@@ -113,6 +114,8 @@ export function parseWalKey(key: string): WalKey | undefined {
 
 export const proofKey = (of: Lineage, proofId: string, extension: 'json' | 'html'): string =>
   `${lineagePrefix(of)}proofs/${proofId}.${extension}`;
+
+export const retentionPlanKey = (of: Lineage, planId: string): string => `${lineagePrefix(of)}retention/${planId}.json`;
 
 /** The folder of the backup whose manifest this is. */
 export const prefixOfManifest = (key: string): string => key.slice(0, key.lastIndexOf('/') + 1);

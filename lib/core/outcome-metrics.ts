@@ -25,7 +25,7 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
     return metrics;
   }
   // Restores happen when somebody asks; a number of theirs would be an alarm's noise.
-  if (outcome.workflow === 'restore') return metrics;
+  if (outcome.workflow === 'restore' || outcome.workflow === 'retention') return metrics;
   metrics.set('RestoreTestSucceeded', ok ? 1 : 0);
   metrics.set('ProofLevel', proof?.level ? Number(proof.level.slice(1)) : -1);
   if (ok && proof) {

@@ -1,9 +1,10 @@
 import type { Failure } from './errors.ts';
 import type { Omission } from './restore-plan.ts';
+import type { RetentionSummary } from './retention/summary.ts';
 
 /** How a workflow ended: the message on the SNS topic, the input of Slack, the output of an execution. */
 
-export type Workflow = 'backup-logical' | 'backup-physical' | 'restore-test' | 'restore';
+export type Workflow = 'backup-logical' | 'backup-physical' | 'restore-test' | 'restore' | 'retention';
 
 export interface BackupSummary {
   readonly id: string;
@@ -105,5 +106,6 @@ export interface Outcome {
   readonly backup?: BackupSummary;
   readonly proof?: ProofSummary;
   readonly restore?: RestoreSummary;
+  readonly retention?: RetentionSummary;
   readonly failure?: WorkflowFailure;
 }

@@ -11,6 +11,7 @@ const titles = {
   'backup-physical': { ok: 'Base backup taken and verified', failed: 'Base backup FAILED' },
   'restore-test': { ok: 'Restore proven', failed: 'Restore test FAILED' },
   restore: { ok: 'Restored', failed: 'Restore FAILED' },
+  retention: { ok: 'Retention applied', failed: 'Retention FAILED' },
 } as const;
 
 /** Whether a message is that of an outcome of this workflow, by what {@link slackMessage} begins it with. */
@@ -51,7 +52,15 @@ function failureBlocks(
 }
 
 /** Label and value pairs, most telling first. */
-function facts({ backup, proof, restore, objectives, durationSeconds, workflow }: Outcome): [string, string][] {
+function facts({
+  backup,
+  proof,
+  restore,
+  retention,
+  objectives,
+  durationSeconds,
+  workflow,
+}: Outcome): [string, string][] {
   const pairs: [string, string][] = [];
   if (backup) {
     pairs.push(['Backup', backup.id], ['Taken', backup.takenAt]);
@@ -78,6 +87,13 @@ function facts({ backup, proof, restore, objectives, durationSeconds, workflow }
     pairs.push(['Content', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
     const omitted = restore.omitted.length + restore.moreOmitted;
     if (omitted > 0) pairs.push(['Not restored', `${omitted}, see the execution`]);
+  }
+  if (retention) {
+    pairs.push(['Backups', `${retention.kept} kept, ${retention.expired} expired`]);
+    pairs.push(
+      ['Removed', `${retention.objects} objects, ${humanBytes(retention.bytes)}`],
+      ['Plan', retention.planKey],
+    );
   }
   pairs.push([workflow === 'restore-test' ? 'Test took' : 'Took', humanSeconds(durationSeconds)]);
   return pairs;

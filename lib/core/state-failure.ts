@@ -49,6 +49,8 @@ function translate(step: string, raw: string) {
 function runbookOf(workflow: Workflow, { runbook }: Failure): string {
   const ofTests = 'docs/runbooks/restore-test-failed.md';
   const ofBackups = 'docs/runbooks/backup-failed.md';
+  if (workflow === 'retention' && (runbook === ofTests || runbook === ofBackups))
+    return 'docs/runbooks/retention-failed.md';
   if (workflow === 'backup-logical' && runbook === ofTests) return ofBackups;
   if (workflow === 'restore-test' && runbook === ofBackups) return ofTests;
   return runbook;

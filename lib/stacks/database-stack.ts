@@ -9,6 +9,7 @@ import { DatabaseSchedule } from '../constructs/database-schedule.ts';
 import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
 import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
 import { postureFunction, postureSchedule } from '../constructs/posture.ts';
+import { RetentionSettingsParameter, retentionSchedule, retentionWorkflow } from '../constructs/retention.ts';
 import { type RegionProps, regionOf } from './platform-stack.ts';
 
 export interface DatabaseStackProps extends RegionProps {
@@ -51,6 +52,14 @@ export class DatabaseStack extends Stack {
       ...common,
       starts: 'restore-test',
       expression: database.restoreTest.schedule.expression,
+    });
+    new RetentionSettingsParameter(this, 'RetentionRules', { system, database, retention: config.retention });
+    // In both regions, since a removal is not replicated: each thins out, and looks through, what it holds itself.
+    new DatabaseSchedule(this, 'Retention', {
+      ...common,
+      starts: retentionWorkflow,
+      expression: retentionSchedule,
+      enabled: true,
     });
     // In both regions: each looks at what it holds itself, and tells the other that it lives.
     new DatabaseSchedule(this, 'Posture', {

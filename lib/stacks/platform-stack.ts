@@ -10,6 +10,7 @@ import { Notifications } from '../constructs/notifications.ts';
 import { OutcomeTopic } from '../constructs/outcome-topic.ts';
 import { PlatformAlarmSet } from '../constructs/platform-alarm-set.ts';
 import { Posture, postureFunction } from '../constructs/posture.ts';
+import { Retention, retentionWorkflow } from '../constructs/retention.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
 import { StateTable } from '../constructs/state-table.ts';
 import { WorkerCluster } from '../constructs/worker-cluster.ts';
@@ -67,10 +68,11 @@ export class PlatformStack extends Stack {
     new WorkerCluster(this, 'Workers', { system, majors });
     const outcomes = new OutcomeTopic(this, 'Outcomes', { system, key: vault.key });
     new Workflows(this, 'Workflows', { system, vault, network, outcomes });
+    new Retention(this, 'Retention', { system, vault, outcomes });
     new ScheduleGroup(this, 'Schedules', {
       system,
       key: vault.key,
-      workflows: scheduledWorkflows,
+      workflows: [...scheduledWorkflows, retentionWorkflow],
       functions: [postureFunction],
     });
     const alarms = new AlarmTopic(this, 'Alarms', { system, key: vault.key });
@@ -88,7 +90,7 @@ export class PlatformStack extends Stack {
       topic: alarms.topic,
       runbooks: notifications.runbooks,
       functions: [postureFunction, 'record-outcome', ...(tellsSlack ? ['notify-slack'] : [])],
-      machines: [...scheduledWorkflows, 'restore'],
+      machines: [...scheduledWorkflows, retentionWorkflow, 'restore'],
       tellsSlack,
     });
   }

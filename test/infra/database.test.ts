@@ -74,7 +74,11 @@ describe('physical settings', () => {
       .find(({ Properties }) => Properties.Name === name)?.Properties.Value;
 
   test('are a parameter of their own, where the configuration has them', () => {
-    expect(assembly.resources('acme-orders-us-east-1', 'AWS::SSM::Parameter')).toHaveLength(1);
+    const parameters = assembly.resources('acme-orders-us-east-1', 'AWS::SSM::Parameter');
+    expect(parameters.map(({ Properties }) => Properties.Name).sort()).toEqual([
+      '/acme/databases/orders',
+      '/acme/databases/orders/retention',
+    ]);
     expect(parsePhysicalSettings(JSON.parse(flat(found('/acme/databases/metrics-db/physical'))))).toMatchObject({
       secret: 'metrics/primary',
       slot: 'pgdr_metrics_db',
@@ -111,9 +115,10 @@ describe('schedules', () => {
     ]);
   });
 
-  test('are on in the primary region alone, but for the one that looks at what the region holds', () => {
+  test('are on in the primary region alone, but for those that look at what the region holds', () => {
     for (const database of ['orders', 'ledger']) {
       expect(schedules(`acme-${database}-eu-north-1`).map(({ State }) => State)).toEqual([
+        'ENABLED',
         'ENABLED',
         'ENABLED',
         'ENABLED',
@@ -121,6 +126,7 @@ describe('schedules', () => {
       expect(schedules(`acme-${database}-us-east-1`).map(({ State }) => State)).toEqual([
         'DISABLED',
         'DISABLED',
+        'ENABLED',
         'ENABLED',
       ]);
     }

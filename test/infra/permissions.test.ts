@@ -25,6 +25,12 @@ const wildcards: Record<string, string> = {
   '<bucket>/*/verification.json': 'verification is written down beside each backup, and read to tell its age',
   '<bucket>/*/manifest.json': 'the state of replication of every backup',
   '<bucket>/*/proofs/*': 'reports of restore tests of every database are read to tell their age',
+  '<bucket>/*/base/*': 'retention marks base backups of every database as deleted',
+  '<bucket>/*/logical/*': 'and logical backups',
+  '<bucket>/*/wal/*': 'and WAL',
+  '<bucket>/*/wal/*.history': 'retention follows the timelines of every database',
+  '<bucket>/*/wal/archive.json': 'and knows the size of their segments',
+  '<bucket>/*/retention/*': 'plans of retention are written down before they are carried out',
   'arn:aws:kms:eu-north-1:<AWS::AccountId>:key/*': 'the key is known by its alias, a condition',
   'arn:aws:kms:us-east-1:<AWS::AccountId>:key/*': 'copies are under the key of the other region, known by its alias',
   'arn:aws:s3:::acme-pgdr-backups-<AWS::AccountId>-eu-north-1/*': 'S3 copies every object',
@@ -53,12 +59,13 @@ test('an unconditional "*" is only where the API has no resource', () => {
   expect(ownLogs.every((action) => /LogDeliver|DescribeLogGroups|ResourcePolic/.test(action))).toBe(true);
 });
 
-test('no action has a wildcard, nobody deletes objects or lifts their lock', () => {
+test('no action has a wildcard, only retention deletes objects, and nobody deletes versions or lifts their lock', () => {
   for (const { policy, actions } of [...statements(platform), ...statements(database)]) {
     for (const action of actions) {
       expect(action).not.toContain('*');
       // A backup keeps what it refers to for longer: without the right to bypass a lock, it can only be extended.
       if (action === 's3:PutObjectRetention' && policy.startsWith('RolesBackup')) continue;
+      if (action === 's3:DeleteObject' && policy.startsWith('RetentionRemove')) continue;
       expect(action).not.toMatch(/^s3:(Delete|Bypass|PutObjectRetention|PutObjectLegalHold|PutBucket)/);
     }
   }

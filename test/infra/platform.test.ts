@@ -180,9 +180,11 @@ describe.each(regions)('the platform in %s', (region) => {
     expect(functions.map(({ FunctionName }) => FunctionName).sort()).toEqual([
       'acme-confirm-verification',
       'acme-notify-slack',
+      'acme-plan-retention',
       'acme-plan-verification',
       'acme-publish-posture',
       'acme-record-outcome',
+      'acme-remove-expired',
       'acme-verify-objects',
     ]);
     expect(new Set(functions.map(({ Role }) => flat(Role))).size).toBe(functions.length);

@@ -1,8 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
 import { SendTaskFailureCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Followed, followExecution } from '../../lib/cli/follow.ts';
 import { createOutput } from '../../lib/cli/output.ts';
@@ -47,7 +48,7 @@ const unusedHere: readonly { role: RegExp; actions: readonly string[]; why: stri
     why: 'S3 demands them of a bucket with Object Lock; here it copies the lock with the rest, and nothing has a tag',
   },
   {
-    role: /-Workflows(BackupLogical|RestoreTest|Restore)Rol/,
+    role: /-(Workflows(BackupLogical|RestoreTest|Restore)|RetentionWorkflow)Rol/,
     actions: ['logs:DeleteLogDelivery'],
     why: 'Step Functions ends the delivery of a machine that is deleted or logs no more',
   },
@@ -242,6 +243,42 @@ describe('with policies enforced', () => {
         .some(({ operation, principal }) => operation === 'SendMessage' && /Notify/.test(principal.roleArn ?? ''));
     await expect.poll(kept, { timeout: 30_000 }).toBe(true);
     await setUrl(webhook.url);
+  });
+
+  it('retention removes what failed backups left, and says so when it cannot', async () => {
+    const { clients, settings, cloud } = rehearsal;
+    const put = (key: string, text: string) =>
+      clients.s3.send(
+        new PutObjectCommand({ Bucket: settings.bucket, Key: `rehearsal/orders/main/${key}`, Body: text }),
+      );
+    const override = (name: string, value: object) =>
+      clients.ssm.send(
+        new PutParameterCommand({
+          Name: `/${system}/databases/${name}`,
+          Value: JSON.stringify(value),
+          Overwrite: true,
+        }),
+      );
+    const archive = { schemaVersion: 1, systemIdentifier: '1', walSegmentBytes: 2 ** 24, startedAt: '2026-01-01' };
+    await put('wal/archive.json', JSON.stringify(archive));
+    await put('wal/00000002.history', '1\t0/3000000\tno recovery target specified\n');
+    await put('wal/00000001/000000010000000000000001.zst', 'older than the base backup');
+    await put('base/orphan/base.tar.zst', 'of a backup that never ended');
+    const base = { kind: 'physical', id: 'p', parentId: null, timeline: 1, startLsn: '0/5000000', lockUntil: null };
+    await put('base/p/manifest.json', JSON.stringify({ ...base, stoppedAt: '2026-01-01T00:00:00Z', objects: [] }));
+    await put('base/p/verification.json', '{}');
+    await put('logical/broken/manifest.json', 'not JSON');
+    expect((await run('retention')).execution.error).toBe('ManifestInvalid');
+
+    await clients.s3.send(
+      new DeleteObjectCommand({ Bucket: settings.bucket, Key: 'rehearsal/orders/main/logical/broken/manifest.json' }),
+    );
+    await override(database, { ...settings, lock: { ...settings.lock, seconds: 1 } });
+    const rules = { dailySeconds: 86_400, monthlySeconds: 0, windowSeconds: 0, orphanSeconds: 1 };
+    await override(`${database}/retention`, { schemaVersion: 1, ...rules });
+    const { execution } = await run('retention');
+    expect([execution.cause, execution.status]).toEqual([undefined, 'SUCCEEDED']);
+    expect(cloud.calls().some(({ operation }) => operation === 'DeleteObjects')).toBe(true);
   });
 
   it('a schedule whose start is refused is kept in the dead-letter queue', async () => {

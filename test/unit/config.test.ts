@@ -124,7 +124,7 @@ describe('defaults', () => {
           },
         },
       ],
-      retention: { lock: { mode: 'GOVERNANCE', duration: 2_592_000 } },
+      retention: { daily: 2_592_000, monthly: 220_752_000, lock: { mode: 'GOVERNANCE', duration: 2_592_000 } },
       notifications: { email: [], https: [] },
       tags: {},
     });
@@ -360,14 +360,15 @@ describe('keys', () => {
     );
   });
 
-  test.each(['standby', 'endpoint', 'retention'])('%s of a database is refused until it does something', (key) => {
+  test.each(['standby', 'endpoint'])('%s of a database is refused until it does something', (key) => {
     expect(problemsOf(withDatabase({ [key]: {} }))).toEqual([
       expect.stringMatching(new RegExp(`^databases\\[0\\]\\.${key} is not supported yet: .*\\. Remove it$`)),
     ]);
   });
 
   test('of later capabilities elsewhere are refused too', () => {
-    expect(problemsOf({ ...minimal, retention: { daily: '30 days', pitr: '7 days' } })).toHaveLength(2);
+    expect(problemsOf({ ...minimal, retention: { pitr: '7 days' } })).toHaveLength(1);
+    expect(problemsOf(withDatabase({ retention: { lock: {} } }))[0]).toMatch(/the lock stands in retention\.lock/);
   });
 });
 

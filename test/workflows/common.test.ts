@@ -56,5 +56,5 @@ describe.each(names)('%s', (name) => {
 });
 
 test('the machines that exist are these', () => {
-  expect(names.sort()).toEqual(['backup-logical', 'backup-physical', 'restore', 'restore-test']);
+  expect(names.sort()).toEqual(['backup-logical', 'backup-physical', 'restore', 'restore-test', 'retention']);
 });

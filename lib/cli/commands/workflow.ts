@@ -141,7 +141,7 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
       output.paint('bad', `${status} after ${formatSeconds(seconds)}.`),
     ].join('\n');
   const rows: string[][] = [];
-  const { backup, proof, restore, objectives } = outcome ?? {};
+  const { backup, proof, restore, retention, objectives } = outcome ?? {};
   if (backup) {
     rows.push(['Backup', backup.id], ['Taken', backup.takenAt]);
     rows.push(['Size', `${formatBytes(backup.bytes)} stored of ${formatBytes(backup.rawBytes)} dumped`]);
@@ -164,6 +164,15 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
     rows.push(['Read', `${formatBytes(restore.bytes)} in ${restore.objects} objects`]);
     for (const { what, why } of restore.omitted) rows.push(['Not restored', `${what}: ${why}`]);
     if (restore.moreOmitted > 0) rows.push(['Not restored', `and ${restore.moreOmitted} more`]);
+  }
+  if (retention) {
+    for (const { why, backups } of retention.keeps) rows.push(['Kept', `${backups}: ${why}`]);
+    const verb = retention.dryRun ? 'Would go' : 'Expired';
+    for (const { id, why } of retention.expires) rows.push([verb, `${id}: ${why}`]);
+    const more = retention.expired - retention.expires.length;
+    if (more > 0) rows.push([verb, `and ${more} more`]);
+    const counted = `${retention.objects} objects, ${formatBytes(retention.bytes)}`;
+    rows.push([retention.dryRun ? 'Would be removed' : 'Removed', counted], ['Plan', retention.planKey]);
   }
   return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${formatSeconds(seconds)}.`)].join(
     '\n',

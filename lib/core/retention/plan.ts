@@ -4,7 +4,6 @@ import {
   judgeLogical,
   judgePhysical,
   type KeepReason,
-  keepReasons,
   type LogicalBackup,
   type PhysicalBackup,
   type RetentionPolicy,
@@ -56,8 +55,6 @@ export interface RetentionPlan {
   readonly removals: readonly Removal[];
   /** Objects that a kept backup refers to though their own backup goes. */
   readonly shared: number;
-  /** Monthly archives: their objects may move to a colder class. */
-  readonly archived: readonly string[];
   /** Keys below a backup's folder whose backup has no manifest, too young to be removed. */
   readonly pending: number;
 }
@@ -112,9 +109,6 @@ export function planRetention(store: Store, options: PlanOptions): RetentionPlan
     removals: removals.toSorted((a, b) => Number(isManifest(b.key)) - Number(isManifest(a.key))),
     shared,
     pending,
-    archived: verdicts
-      .filter(({ backup, keep }) => keep.includes('monthly') && now - backup.at >= policy.dailyMs)
-      .flatMap(({ backup }) => backup.keys),
   };
 }
 
@@ -132,7 +126,3 @@ function whyGone(backup: Backup, policy: RetentionPolicy): string {
   const days = Math.floor(policy.dailyMs / 86_400_000);
   return `older than ${days} days, not the first verified one of its month, and a newer one is verified`;
 }
-
-/** The reasons in words. */
-export const whyKept = (reasons: readonly KeepReason[]): string =>
-  reasons.map((reason) => keepReasons[reason]).join('; ');
