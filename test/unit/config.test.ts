@@ -117,6 +117,7 @@ describe('defaults', () => {
             targets: [],
             task: { vcpu: 2, memoryGiB: 4, storageGiB: 21, timeout: 21_600, heartbeatTimeout: 300 },
           },
+          retention: {},
           restoreTest: {
             schedule: { expression: 'cron(0 3 ? * SUN *)', longestIntervalSeconds: 604_800 },
             assertions: [],
