@@ -32,12 +32,21 @@ import { checkSource, chooseDatabases, describeSource, type Source } from './sou
  * table; the manifest last. Layout and order: docs/architecture.md.
  */
 export async function backupLogical(context: JobContext): Promise<BackupSummary> {
+  const { secret, logical } = context.settings;
+  const connection = parseConnection(await readSecret(secret), secret);
+  return backUp(context, connection, await chooseDatabases(connection, logical.databases));
+}
+
+/** Backs up databases of a server: that of the secret, or one that was recovered from elsewhere. */
+export async function backUp(
+  context: JobContext,
+  connection: Connection,
+  names: readonly string[],
+  { adhoc, selection }: Scope = scopeOf(context),
+): Promise<BackupSummary> {
   const { settings } = context;
   const began = Date.now();
-  const connection = parseConnection(await readSecret(settings.secret), settings.secret);
   const tools = await toolEnvironment(connection, context.directory);
-  const names = await chooseDatabases(connection, settings.logical.databases);
-  const { adhoc, selection } = scopeOf(context);
   const preflight = await checkSource(connection, names, tools, selection, settings.logical.allowSkipped);
 
   const lockUntil = new Date(began + settings.lock.seconds * 1000);
@@ -126,8 +135,14 @@ export async function backupLogical(context: JobContext): Promise<BackupSummary>
   }
 }
 
+interface Scope {
+  /** Whether it is kept apart from the daily backups. */
+  readonly adhoc: boolean;
+  readonly selection: Selection;
+}
+
 /** The selection that the execution was asked for makes an ad-hoc backup; otherwise it is that of the settings. */
-function scopeOf({ settings, input }: JobContext): { adhoc: boolean; selection: Selection } {
+function scopeOf({ settings, input }: JobContext): Scope {
   if (input.select === undefined || input.select === null) {
     return { adhoc: false, selection: settings.logical.select ?? everything };
   }

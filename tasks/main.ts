@@ -9,6 +9,7 @@ import { backupLogical } from './backup-logical.ts';
 import { backupPhysical } from './backup-physical.ts';
 import { type Job, JobFailure } from './job.ts';
 import { bindLog, log } from './log.ts';
+import { recoverJob } from './recover-job.ts';
 import { restoreJob } from './restore-job.ts';
 import { restoreTest } from './restore-test.ts';
 
@@ -23,6 +24,7 @@ const heartbeatMilliseconds = 10_000;
 const jobs: Readonly<Record<string, Job>> = {
   'backup-logical': backupLogical,
   'backup-physical': backupPhysical,
+  recover: recoverJob,
   'restore-test': restoreTest,
   restore: restoreJob,
 };

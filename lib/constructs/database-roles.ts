@@ -3,7 +3,7 @@ import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { taskRoleName } from '../config/names.ts';
-import { databasePrefix, lineagePrefix } from '../core/keys.ts';
+import { adhocPrefix, databasePrefix, lineagePrefix } from '../core/keys.ts';
 import { bucketArn, bucketKey, secretArn, stateMachineArn } from './arns.ts';
 import { clientKeyGrants } from './client-key-grants.ts';
 import { allow, type Grant, makeRole } from './permissions.ts';
@@ -24,6 +24,7 @@ export class DatabaseRoles extends Construct {
     const { name, lineage, primary, restore, physical } = database;
     const prefix = databasePrefix({ system, database: name });
     const proofs = `${lineagePrefix({ system, database: name, lineage })}proofs/`;
+    const recovered = adhocPrefix({ system, database: name, lineage });
     const ownObjects = 'Keys are made for each backup; the prefix is this database.';
     const { region } = Stack.of(this);
     const tasks = new ServicePrincipal('ecs-tasks.amazonaws.com');
@@ -99,6 +100,17 @@ export class DatabaseRoles extends Construct {
       key('kms:Decrypt', 'kms:GenerateDataKey'),
       ...(clientKey?.restore() ?? []),
       answer('restore-test'),
+      // A recovered server is backed up, so that what was recovered can be restored like anything else.
+      ...(physical
+        ? [
+            {
+              actions: ['s3:PutObject', 's3:PutObjectRetention', 's3:AbortMultipartUpload'],
+              resources: [bucketArn(this, system, `${recovered}*`)],
+              wildcard: ownObjects,
+            },
+            answer('restore'),
+          ]
+        : []),
     );
 
     this.recover = makeRole(

@@ -93,7 +93,7 @@ export class Workflows extends Construct {
       substitutions,
       grants: [
         ...this.readSettings(system),
-        ...this.runTasks(system, 'recover'),
+        ...this.runTasks(system, 'recover', 'restore'),
         invoke('recordOutcome'),
         ...outcomes.publish,
       ],
@@ -163,7 +163,7 @@ export class Workflows extends Construct {
     ];
   }
 
-  private runTasks(system: string, job: TaskPurpose): Grant[] {
+  private runTasks(system: string, ...jobs: TaskPurpose[]): Grant[] {
     const cluster = clusterName(system);
     const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn(this, cluster) } };
     const { region } = Stack.of(this);
@@ -194,9 +194,12 @@ export class Workflows extends Construct {
       },
       {
         actions: ['iam:PassRole'],
-        resources: [taskRoleArn(this, system, '*', job), roleArn(this, executionRoleName(system, region))],
+        resources: [
+          ...jobs.map((job) => taskRoleArn(this, system, '*', job)),
+          roleArn(this, executionRoleName(system, region)),
+        ],
         conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
-        wildcard: `The ${job} role of every database of the system, to tasks alone.`,
+        wildcard: `The ${jobs.join(' and ')} role of every database of the system, to tasks alone.`,
       },
     ];
   }

@@ -56,6 +56,24 @@ export interface ProofSummary {
   readonly rtoSeconds: number;
 }
 
+/** What a server was recovered to before anything was restored from it. */
+export interface RecoverySummary {
+  /** The backup that was taken of the recovered server, from which the restore is made. */
+  readonly id: string;
+  /** What was asked for, in words. */
+  readonly target: string;
+  readonly baseBackupId: string;
+  readonly timeline: number;
+  /** End of the last record that was replayed. */
+  readonly lsn: string;
+  /** Time of the last transaction that is in it; null when there was none since the base backup. */
+  readonly lastTransactionAt: string | null;
+  readonly walBytes: number;
+  readonly fetchSeconds: number;
+  readonly replaySeconds: number;
+  readonly taskSeconds: number;
+}
+
 export interface RestoreSummary {
   readonly backupId: string;
   /** Which database of the backup. */
@@ -82,6 +100,8 @@ export interface RestoreSummary {
   /** What belongs to the selection and did not come back, with the number of what is not listed. */
   readonly omitted: readonly Omission[];
   readonly moreOmitted: number;
+  /** Of a restore to a point in time. */
+  readonly recovery?: RecoverySummary;
 }
 
 export interface WorkflowFailure extends Failure {

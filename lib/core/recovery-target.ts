@@ -9,7 +9,7 @@ import { latestTimeline, reach, type WalArchive } from './wal-archive.ts';
 
 const instant = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d(?::?\d\d)?)$/;
 
-const targetSchema = z
+export const recoveryTargetSchema = z
   .discriminatedUnion('kind', [
     z.strictObject({
       kind: z.literal('time'),
@@ -26,13 +26,13 @@ const targetSchema = z
   .and(z.object({ timeline: z.number().int().positive().optional() }));
 
 /** `timeline`: whose history is followed. @default the newest that is stored */
-export type RecoveryTarget = z.infer<typeof targetSchema>;
+export type RecoveryTarget = z.infer<typeof recoveryTargetSchema>;
 
 /** Throws `RequestInvalid`. */
 export function parseTarget(value: unknown): RecoveryTarget {
   const { timeline, ...rest } = (value ?? {}) as Record<string, unknown>;
   const [target, number] = [
-    targetSchema.safeParse({ ...rest }),
+    recoveryTargetSchema.safeParse({ ...rest }),
     z.number().int().positive().optional().safeParse(timeline),
   ];
   if (target.success && number.success) {

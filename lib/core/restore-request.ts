@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PgdrError } from './errors.ts';
+import { recoveryTargetSchema } from './recovery-target.ts';
 
 /** What an operator asks of a restore: the input of the workflow, beside the database. Absent is null. */
 
@@ -12,6 +13,8 @@ const identifier = z
 export const restoreRequestSchema = z.strictObject({
   /** null: the newest. */
   backupId: z.string().nullable().default(null),
+  /** A point in time of the whole server, recovered from a base backup and WAL; null: what a logical backup holds. */
+  at: recoveryTargetSchema.nullable().default(null),
   /** Which database of the backup; null: the only one. */
   fromDatabase: z.string().nullable().default(null),
   /** `schema.name`; with their indexes, constraints, triggers, policies, comments, grants and sequences. */
@@ -47,6 +50,9 @@ export function parseRestoreRequest(value: unknown): RestoreRequest {
   const request = result.data;
   if (JSON.stringify(request).length > mostCharacters) {
     throw invalid(`it names too much (${mostCharacters} characters); restore a schema, or several times`);
+  }
+  if (request.at !== null && request.backupId !== null) {
+    throw invalid('a point in time (at) chooses its own backup: leave out backupId');
   }
   if (request.toSchema !== null && request.tables.length === 0 && request.schemas.length !== 1) {
     throw invalid('another schema name needs one schema, or tables of one schema');

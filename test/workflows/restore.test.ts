@@ -3,12 +3,14 @@ import { type Answers, fail, firstCall, type Loose, loadMachine, type Run, run, 
 
 const machine = loadMachine('restore');
 const restore = { backupId: 'b1', toDatabase: 'orders_restored_20261121_020000', tables: 3, rows: '12' };
+const recovery = { id: 'r1', lsn: '0/3000000', target: 'the latest point' };
 const succeeded = { workflow: 'restore', database: 'orders', ok: true, restore };
 const failure = { error: 'RestoreIncomplete', step: 'x', message: 'm', intact: 'i', tryNext: 't', runbook: 'r' };
 
 const answers: Answers = {
   'Read settings': { Parameter: { Value: JSON.stringify(settings) } },
   Restore: restore,
+  'Recover server': recovery,
   'Record success': { Payload: succeeded },
   'Announce success': { MessageId: '1' },
   'Find running task': { TaskArns: ['arn:task/1'] },
@@ -26,10 +28,54 @@ const start = (changes: Answers = {}, input: Loose = { database: 'orders' }): Pr
 const jobInput = (result: Run) =>
   JSON.parse(firstCall(result, 'Restore').Overrides.ContainerOverrides[0].Environment[1].Value);
 
+describe('a restore to a point in time', () => {
+  const at = { kind: 'time', time: '2026-11-21T02:00:00.5Z' };
+  const input = { database: 'orders', at, tables: ['public.orders'], toSchema: 'rescued' };
+
+  test('recovers a server first, and restores from the backup that was taken of it', async () => {
+    const result = await start({}, input);
+    expect(result.path.slice(1, 4)).toEqual(['Is a point in time asked for?', 'Recover server', 'Restore']);
+    expect(jobInput(result).request).toEqual({ tables: ['public.orders'], toSchema: 'rescued', backupId: 'r1' });
+    expect(firstCall(result, 'Record success').Payload.restore).toEqual({ ...restore, recovery });
+  });
+
+  test('recovers as the role that reads no secret, with the disk of a whole server', async () => {
+    const task = firstCall(await start({}, input), 'Recover server');
+    expect(task).toMatchObject({
+      TaskDefinition: 'acme-pgdr-pg17',
+      Overrides: {
+        TaskRoleArn: settings.restoreRoleArn,
+        Cpu: '4096',
+        EphemeralStorage: { SizeInGiB: 100 },
+        ContainerOverrides: [{ Command: ['recover'] }],
+      },
+    });
+    const { request } = JSON.parse(task.Overrides.ContainerOverrides[0].Environment[1].Value);
+    expect(request).toEqual({ at, tables: ['public.orders'], toSchema: 'rescued' });
+    expect(JSON.stringify(task.Overrides).length).toBeLessThan(8192);
+  });
+
+  test('that cannot be reached starts no restore', async () => {
+    const result = await start({ 'Recover server': fail('RecoveryTargetUnreachable') }, input);
+    expect(result.calls.has('Restore')).toBe(false);
+    expect(firstCall(result, 'Record failure').Payload.failure).toEqual({
+      step: 'Recover server',
+      errorOutput: { Error: 'RecoveryTargetUnreachable', Cause: 'why' },
+    });
+  });
+});
+
 describe('a restore that succeeds', () => {
   test('is recorded and announced', async () => {
     const result = await start();
-    expect(result.path).toEqual(['Read settings', 'Restore', 'Record success', 'Announce success', 'Restored']);
+    expect(result.path).toEqual([
+      'Read settings',
+      'Is a point in time asked for?',
+      'Restore',
+      'Record success',
+      'Announce success',
+      'Restored',
+    ]);
     expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: succeeded });
     expect(firstCall(result, 'Record success').Payload).toMatchObject({
       workflow: 'restore',

@@ -15,6 +15,7 @@ import { readSettings } from '../deployed.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
 import { createOutput, formatBytes, formatTable } from '../output.ts';
+import { restoreAt, targetOf } from './restore-at.ts';
 import { runWorkflow } from './workflow.ts';
 
 export interface RestoreOptions {
@@ -23,6 +24,12 @@ export interface RestoreOptions {
   readonly wait: boolean;
   readonly dryRun?: boolean;
   readonly backup?: string;
+  readonly toTime?: string;
+  readonly toLsn?: string;
+  readonly toName?: string;
+  readonly toXid?: string;
+  readonly latest?: boolean;
+  readonly timeline?: string;
   /** Which database of the backup. */
   readonly database?: string;
   readonly table: readonly string[];
@@ -38,6 +45,7 @@ export interface RestoreOptions {
 export async function restore(database: string, options: RestoreOptions): Promise<ExitCode> {
   const output = createOutput(options.json ?? false);
   const asked = requestOf(options);
+  if (asked.at !== null) return restoreAt(database, asked, asked.at, options);
   const { config, clients } = await openDeployment(options.region);
   let planned: Planned;
   try {
@@ -72,6 +80,7 @@ function requestOf(options: RestoreOptions): RestoreRequest {
   try {
     return parseRestoreRequest({
       backupId: options.backup ?? null,
+      at: targetOf(options),
       fromDatabase: options.database ?? null,
       tables: options.table,
       schemas: options.schema,
@@ -112,7 +121,7 @@ async function plan(clients: Clients, settings: DatabaseSettings, asked: Restore
   return { manifest, plan: chosen, request, input: Object.fromEntries(given) };
 }
 
-const isAbsent = (value: unknown): boolean =>
+export const isAbsent = (value: unknown): boolean =>
   value === null || value === false || (Array.isArray(value) && value.length === 0);
 
 /** What is in the backup; only the head of the smallest archive is read. */
@@ -221,9 +230,10 @@ const exits: Readonly<Record<string, ExitCode>> = {
   TableNotInBackup: exitCode.notFound,
   DatabaseNotInBackup: exitCode.notFound,
   BackupNotFound: exitCode.notFound,
+  RecoveryTargetUnreachable: exitCode.refused,
 };
 
-const worded = (error: unknown): unknown =>
+export const worded = (error: unknown): unknown =>
   error instanceof PgdrError
     ? new CliError(error.name, error.message, { exit: exits[error.name], intact: 'Nothing was started.', cause: error })
     : error;

@@ -36,6 +36,7 @@ interface WorkflowResult {
 const exits: Readonly<Record<string, ExitCode>> = {
   BackupNotFound: exitCode.notFound,
   TableNotInBackup: exitCode.notFound,
+  RecoveryTargetUnreachable: exitCode.refused,
   RestoreTargetExists: exitCode.refused,
   RestoreTargetUnknown: exitCode.refused,
 };

@@ -1,0 +1,124 @@
+import { basePrefix, manifestKey, parseWalKey, prefixOfManifest, verificationKey, walPrefix } from '../../core/keys.ts';
+import { formatLsn } from '../../core/lsn.ts';
+import { parsePhysicalManifest } from '../../core/physical-manifest.ts';
+import { chooseRecovery, describeTarget, type Recovery, type RecoveryTarget } from '../../core/recovery-target.ts';
+import type { RestoreRequest } from '../../core/restore-request.ts';
+import type { DatabaseSettings } from '../../core/settings.ts';
+import { readArchive } from '../../core/wal-archive.ts';
+import type { Clients } from '../clients.ts';
+import { openDeployment } from '../context.ts';
+import { readSettings } from '../deployed.ts';
+import { CliError, type ExitCode, exitCode } from '../errors.ts';
+import { listKeys, readObject } from '../evidence.ts';
+import { createOutput, formatTable } from '../output.ts';
+import { isAbsent, type RestoreOptions, worded } from './restore.ts';
+import { runWorkflow } from './workflow.ts';
+
+/** `pgdr restore --to-time …`: refuses what cannot be reached, shows from where it is recovered, and starts the workflow. */
+export async function restoreAt(
+  database: string,
+  request: RestoreRequest,
+  target: RecoveryTarget,
+  options: RestoreOptions,
+): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const input = Object.fromEntries(Object.entries(request).filter(([, value]) => !isAbsent(value)));
+  const { config, clients } = await openDeployment(options.region);
+  try {
+    const settings = await readSettings(clients, config.name, database);
+    const recovery = await plan(clients, settings, target);
+    const description = describe(database, clients.region, target, recovery, input);
+    if (options.dryRun) {
+      output.result(description, () => render(description));
+      return exitCode.done;
+    }
+    output.line(render(description));
+    output.line();
+  } catch (error) {
+    throw worded(error);
+  } finally {
+    clients.close();
+  }
+  return runWorkflow('restore', database, options, input);
+}
+
+/** What the options say of a point in time; null when they name none. */
+export function targetOf(options: RestoreOptions): Record<string, unknown> | null {
+  const { toTime, toLsn, toName, toXid, latest } = options;
+  const given = [
+    ...(toTime === undefined ? [] : [{ kind: 'time', time: toTime }]),
+    ...(toLsn === undefined ? [] : [{ kind: 'lsn', lsn: toLsn }]),
+    ...(toName === undefined ? [] : [{ kind: 'name', name: toName }]),
+    ...(toXid === undefined ? [] : [{ kind: 'xid', xid: toXid }]),
+    ...(latest ? [{ kind: 'latest' }] : []),
+  ];
+  if (given.length > 1 || (given.length === 0 && options.timeline !== undefined)) {
+    throw new CliError('RequestInvalid', 'Name one of --to-time, --to-lsn, --to-name, --to-xid and --latest.', {
+      exit: exitCode.usage,
+      intact: 'Nothing was started.',
+    });
+  }
+  const [target] = given;
+  if (!target) return null;
+  return options.timeline === undefined ? target : { ...target, timeline: Number(options.timeline) };
+}
+
+async function plan(clients: Clients, settings: DatabaseSettings, target: RecoveryTarget): Promise<Recovery> {
+  const { bucket } = settings;
+  const read = async (key: string) => (await readObject(clients, bucket, key)) ?? '';
+  const base = new Set(await listKeys(clients, bucket, basePrefix(settings)));
+  const verified = [...base].filter(
+    (key) => key === manifestKey(prefixOfManifest(key)) && base.has(verificationKey(prefixOfManifest(key))),
+  );
+  const backups = await Promise.all(verified.sort().map(async (key) => parsePhysicalManifest(await read(key), key)));
+  const wal = await listKeys(clients, bucket, walPrefix(settings));
+  const histories = new Map<number, string>();
+  for (const key of wal) {
+    const parsed = parseWalKey(key);
+    if (parsed?.kind === 'history') histories.set(parsed.timeline, await read(key));
+  }
+  return chooseRecovery(target, backups, readArchive(wal, backups.at(-1)?.walSegmentBytes ?? 2 ** 24, histories));
+}
+
+/** What `--dry-run --json` prints; documented in docs/cli.md. */
+interface Description {
+  readonly ok: true;
+  readonly dryRun: true;
+  readonly database: string;
+  readonly region: string;
+  readonly target: string;
+  readonly baseBackup: { readonly id: string; readonly stoppedAt: string };
+  readonly timeline: number;
+  readonly wal: { readonly from: string; readonly to: string; readonly bytes: number };
+  readonly input: { readonly database: string } & Partial<RestoreRequest>;
+}
+
+const describe = (
+  database: string,
+  region: string,
+  target: RecoveryTarget,
+  { backup, timeline, start, end }: Recovery,
+  input: Partial<RestoreRequest>,
+): Description => ({
+  ok: true,
+  dryRun: true,
+  database,
+  region,
+  target: describeTarget(target),
+  baseBackup: { id: backup.id, stoppedAt: backup.stoppedAt },
+  timeline,
+  wal: { from: formatLsn(start), to: formatLsn(end), bytes: Number(end - start) },
+  input: { database, ...input },
+});
+
+const render = ({ target, baseBackup, timeline, wal, input }: Description): string =>
+  formatTable(
+    ['Plan', ''],
+    [
+      ['Recover to', target],
+      ['Base backup', `${baseBackup.id}, complete at ${baseBackup.stoppedAt}`],
+      ['WAL', `timeline ${timeline}, stored from ${wal.from} to ${wal.to}`],
+      ['Restore', input.tables?.join(', ') ?? input.schemas?.join(', ') ?? 'the whole database'],
+      ['Into', `database ${input.toDatabase ?? 'of a new name'}${input.toSchema ? `, schema ${input.toSchema}` : ''}`],
+    ],
+  );
