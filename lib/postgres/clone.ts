@@ -151,9 +151,14 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
   }
 }
 
+/** Where the path of a socket fits: a task's own folder may lie deep in another system's. */
 async function socketFolder(home: string): Promise<string> {
-  const short = Buffer.byteLength(join(home, 'sockets-XXXXXX', `.s.PGSQL.${port}`)) <= longestSocketPath;
-  return mkdtemp(join(short ? home : tmpdir(), short ? 'sockets-' : 'pgdr-'));
+  for (const parent of [home, tmpdir(), '/tmp']) {
+    if (Buffer.byteLength(join(parent, 'pgdr-XXXXXX', `.s.PGSQL.${port}`)) > longestSocketPath) continue;
+    // Made with mode 0700.
+    return mkdtemp(join(parent, 'pgdr-'));
+  }
+  throw new PgdrError('RecoveryFailed', `no folder of the task has a path short enough for a socket: ${home}`);
 }
 
 /** Superusers may have been renamed or dropped since the backup: whoever is one still. */

@@ -37,7 +37,7 @@ export async function startDemoDatabase(bin: string, directory: string): Promise
       application: randomBytes(18).toString('base64url'),
     };
     const admin = await server.connect('postgres');
-    await admin.query(`CREATE ROLE ${backupRole} LOGIN PASSWORD '${password.backup}'`);
+    await admin.query(`CREATE ROLE ${backupRole} LOGIN REPLICATION PASSWORD '${password.backup}'`);
     await admin.query(`CREATE ROLE ${applicationRole} LOGIN PASSWORD '${password.application}'`);
     await admin.query('CREATE DATABASE orders');
     await admin.query("COMMENT ON DATABASE orders IS 'The shop of the rehearsal'");

@@ -19,6 +19,8 @@ export default defineConfig({
       version: major,
       primary: { secret: 'orders/primary' },
       logical: { clientEncryption, task: { ...smallTask } },
+      // Base backups and WAL are not encrypted by us: the two exclude each other.
+      ...(clientEncryption ? {} : { physical: { base: { task: { ...smallTask } } } }),
       restore: {
         targets: [
           { secret: 'orders/restore' },
