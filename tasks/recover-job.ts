@@ -1,8 +1,9 @@
 import { PgdrError } from '../lib/core/errors.ts';
 import type { RecoverySummary } from '../lib/core/outcome.ts';
 import { describeTarget } from '../lib/core/recovery-target.ts';
-import { parseRestoreRequest } from '../lib/core/restore-request.ts';
-import { everything } from '../lib/core/selection.ts';
+import { parseRestoreRequest, type RestoreRequest } from '../lib/core/restore-request.ts';
+import { type Selection, selectionSchema } from '../lib/core/selection.ts';
+import { parseRelation, quoteIdentifier, relationKey } from '../lib/core/sql-statements.ts';
 import { listDatabases } from '../lib/postgres/catalog.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
 import { backUp } from './backup-logical.ts';
@@ -37,7 +38,7 @@ export async function recoverJob(context: JobContext): Promise<RecoverySummary> 
       { ...context, settings: { ...settings, logical } },
       { ...clone.connection, dbname: name },
       [name],
-      { adhoc: true, selection: everything },
+      { adhoc: true, selection: selectionOf(request) },
     );
     log('the recovered server is backed up', { backup: taken.id, database: name });
     return {
@@ -55,6 +56,16 @@ export async function recoverJob(context: JobContext): Promise<RecoverySummary> 
   } finally {
     await recovered.clone.stop();
   }
+}
+
+/** Rows of what is to be restored alone; names are quoted, so that none of them is taken for a pattern. */
+function selectionOf({ tables, schemas, schemaOnly }: RestoreRequest): Selection {
+  const table = (text: string) => {
+    const relation = parseRelation(text);
+    return relation ? relationKey(relation) : text;
+  };
+  const include = { tables: tables.map(table), schemas: schemas.map(quoteIdentifier) };
+  return selectionSchema.parse({ schemaOnly, include: tables.length + schemas.length > 0 ? include : null });
 }
 
 /** The database that was asked for, or the only one beside `postgres`, as they were at that time. */
