@@ -61,7 +61,7 @@ describe('a restore to a point in time', () => {
     await runs.sql('orders', "UPDATE customers SET email = 'gone-' || email");
     await runs.sql(
       'orders',
-      "DELETE FROM customers WHERE id IN (SELECT id FROM customers c WHERE NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id) LIMIT 2)",
+      'DELETE FROM customers WHERE id IN (SELECT id FROM customers c WHERE NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id) LIMIT 2)',
     );
     const [damaged] = await runs.sql('orders', 'SELECT sum(hashtext(c::text))::text AS hash FROM customers c');
     await runs.sql('orders', 'SELECT pg_switch_wal()');
