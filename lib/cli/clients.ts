@@ -20,7 +20,10 @@ export interface Clients {
 }
 
 /** `config` adds an endpoint and credentials where they do not come from the environment. */
-export function createClients(config: ClientSettings): Clients {
+export function createClients(settings: ClientSettings): Clients {
+  // A region that is out may answer nothing at all: a command says so after seconds instead of waiting with it.
+  const requestHandler = { connectionTimeout: 5_000, requestTimeout: 60_000, throwOnRequestTimeout: true };
+  const config = { ...settings, requestHandler };
   const clients = {
     sfn: new SFNClient(config),
     ssm: new SSMClient(config),
@@ -31,7 +34,7 @@ export function createClients(config: ClientSettings): Clients {
     logs: new CloudWatchLogsClient(config),
   };
   return {
-    region: config.region,
+    region: settings.region,
     ...clients,
     close: () => {
       for (const client of Object.values(clients)) client.destroy();

@@ -71,7 +71,9 @@ export function toCliError(thrown: unknown): CliError {
   if (code !== undefined) {
     return new CliError('EndpointUnreachable', `The AWS endpoint cannot be reached (${code}).`, {
       intact: nothingChanged,
-      tryNext: 'Check the network and AWS_ENDPOINT_URL; is the local cloud of `pgdr up` still running?',
+      tryNext:
+        'Check the network and AWS_ENDPOINT_URL; is the local cloud of `pgdr up` still running? ' +
+        'Where the region itself is out, ask the other one: --region, with the recovery region of pgdr.config.ts.',
       cause: thrown,
     });
   }
@@ -79,6 +81,7 @@ export function toCliError(thrown: unknown): CliError {
 }
 
 function networkCode(error: Error): string | undefined {
+  if (error.name === 'TimeoutError') return 'TimeoutError';
   const code = (error as NodeJS.ErrnoException).code;
   return code && ['ECONNREFUSED', 'ENOTFOUND', 'ETIMEDOUT', 'ECONNRESET', 'EHOSTUNREACH'].includes(code)
     ? code

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Clients, createClients } from '../../lib/cli/clients.ts';
 import { listBackups } from '../../lib/cli/commands/list.ts';
 import { readSettings, stateMachineArn } from '../../lib/cli/deployed.ts';
+import { toCliError } from '../../lib/cli/errors.ts';
 import { followExecution } from '../../lib/cli/follow.ts';
 import { database, region as primary, restoreSecret, system } from '../../lib/cli/rehearse/rehearsal.ts';
 import type { BackupSummary, Outcome, Workflow, WorkflowFailure } from '../../lib/core/outcome.ts';
@@ -48,6 +49,11 @@ describe('the recovery region by itself', () => {
   afterAll(async () => {
     clients?.close();
     await runs?.stop();
+  });
+
+  it('is named to whoever asks the one that is gone', async () => {
+    const error = await readSettings(runs.rehearsal.clients, system, database).catch(toCliError);
+    expect(error).toMatchObject({ name: 'EndpointUnreachable', tryNext: expect.stringContaining('--region') });
   });
 
   it('has the backup in its own bucket under its own key, verified', async () => {
