@@ -2,9 +2,10 @@ import type { SNSEvent } from 'aws-lambda';
 import { readSecret } from '../lib/aws/secret.ts';
 import { postJson } from '../lib/aws/webhook.ts';
 import { PgdrError } from '../lib/core/errors.ts';
+import type { ApprovalMessage } from '../lib/core/failover/message.ts';
 import type { Outcome } from '../lib/core/outcome.ts';
 import { isAlarmNotice, isWorthTelling, slackAlarm } from '../lib/core/slack-alarm.ts';
-import { slackMessage } from '../lib/core/slack-message.ts';
+import { approvalSlackMessage, slackMessage } from '../lib/core/slack-message.ts';
 import { defineHandler, logger } from './define-handler.ts';
 
 /**
@@ -16,7 +17,7 @@ export const handler = defineHandler(async (event: SNSEvent): Promise<void> => {
   for (const record of event.Records) {
     const told: unknown = JSON.parse(record.Sns.Message);
     if (isAlarmNotice(told) && !isWorthTelling(told)) continue;
-    const message = isAlarmNotice(told) ? slackAlarm(told) : slackMessage(told as Outcome, process.env.RUNBOOKS);
+    const message = messageOf(told);
     await postJson(url, message);
     logger.info('told Slack', { text: message.text });
   }
@@ -28,4 +29,10 @@ function webhookUrl(secret: string): string {
   const url = text.startsWith('{') ? (JSON.parse(text) as { url?: unknown }).url : text;
   if (typeof url === 'string' && URL.canParse(url)) return url;
   throw new PgdrError('SecretUnusable', 'the Slack secret holds no webhook URL');
+}
+
+function messageOf(told: unknown) {
+  if (isAlarmNotice(told)) return slackAlarm(told);
+  const message = told as Outcome | ApprovalMessage;
+  return message.workflow === 'approval' ? approvalSlackMessage(message) : slackMessage(message, process.env.RUNBOOKS);
 }

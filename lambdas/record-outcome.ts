@@ -10,7 +10,7 @@ interface Event {
   readonly workflow: Workflow;
   readonly database: string;
   /** null when the failure is that there are none. */
-  readonly settings: DatabaseSettings | null;
+  readonly settings: Pick<DatabaseSettings, 'objectives'> | null;
   readonly execution: { readonly arn: string; readonly startedAt: string };
   readonly backup: BackupSummary | null;
   readonly proof: ProofSummary | null;

@@ -57,7 +57,11 @@ export function createServices(
   const logs = host.add(createLogs(world, { onMetric: cloudwatch.record }));
   const ec2 = host.add(createEc2(world));
   const ecs = host.add(createEcs(world, options));
-  const lambda = host.add(createLambda(world, options));
+  const nameServer = async (): Promise<string> => {
+    const { address, port } = await route53.nameServer();
+    return `${address}:${port}`;
+  };
+  const lambda = host.add(createLambda(world, { ...options, nameServer }));
   const sqs = host.add(createSqs(world));
   const { invokeFromService } = lambda;
   const sns = host.add(createSns(world, { invokeFromService, sendFromService: sqs.sendFromService }));

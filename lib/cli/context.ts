@@ -9,8 +9,14 @@ export interface Deployment {
   readonly clients: Clients;
 }
 
-/** `region`: what was asked for, else AWS_REGION, else the primary region of the configuration. */
-export async function openDeployment(region: string | undefined): Promise<Deployment> {
+/**
+ * `region`: what was asked for, else AWS_REGION, else the primary region of the configuration. Commands of failovers
+ * prefer the recovery region, wherever the shell is at home.
+ */
+export async function openDeployment(
+  region: string | undefined,
+  home: 'primary' | 'recovery' = 'primary',
+): Promise<Deployment> {
   let config: Config;
   try {
     config = await loadConfig();
@@ -22,6 +28,7 @@ export async function openDeployment(region: string | undefined): Promise<Deploy
       cause: error,
     });
   }
-  const chosen = region ?? process.env.AWS_REGION ?? config.regions.primary;
+  const fromShell = home === 'primary' ? process.env.AWS_REGION : undefined;
+  const chosen = region ?? fromShell ?? config.regions[home];
   return { config, clients: createClients({ region: chosen }) };
 }

@@ -1,7 +1,10 @@
 import { join } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
+import type { Operation } from '../core/failover/role.ts';
 import type { Workflow } from '../core/outcome.ts';
+import type { AnswerOptions } from './commands/answer.ts';
 import type { BackupOptions } from './commands/backup.ts';
+import type { FailoverOptions } from './commands/failover.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
 import type { RestoreOptions } from './commands/restore.ts';
@@ -152,6 +155,45 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
       adopt();
       return run((await import('./commands/restore.ts')).restore(database, options));
     });
+
+  const changeWriter = (operation: Operation, description: string) =>
+    program
+      .command(operation)
+      .argument('<database>', 'as named in pgdr.config.ts')
+      .description(description)
+      .addOption(json())
+      .addOption(region())
+      .option('--dry-run', 'look, decide, report, and change nothing')
+      .option('--force', 'in place of an approval; never in place of a proven fence')
+      .option('--reason <text>', 'kept with the outcome')
+      .option('--max-loss <seconds>', 'the most that may be lost unasked (default: failover.maxLoss)')
+      .option('--approval', 'wait for an approval, whatever the evidence')
+      .option('--attest <text>', 'what you have seen that proves the old primary off: where nothing else can')
+      .option('--no-wait', 'start it and do not wait for its end')
+      .action(async (database: string, options: FailoverOptions) => {
+        adopt();
+        return run((await import('./commands/failover.ts')).changeWriter(operation, database, options));
+      });
+  changeWriter('failover', 'make the standby the writer: fenced, verified by a write through the name');
+
+  const answer = (name: 'approve' | 'abort', description: string) =>
+    program
+      .command(name)
+      .argument('<database>', 'as named in pgdr.config.ts')
+      .description(description)
+      .requiredOption('--run <name>', 'the execution that asks, as its message names it')
+      .addOption(json())
+      .addOption(region())
+      .option('--reason <text>', 'kept with the outcome')
+      .action(async (database: string, options: AnswerOptions) => {
+        adopt();
+        return run((await import('./commands/answer.ts'))[name](database, options));
+      });
+  answer('approve', 'let a failover that waits for a person go on').option(
+    '--attest <text>',
+    'what you have seen that proves the old primary off',
+  );
+  answer('abort', 'end a failover before its point of no return');
 
   program
     .command('list')

@@ -2,8 +2,8 @@ import type { AlarmSubject, Capability } from '../core/alarms.ts';
 import type { DatabaseConfig } from './database-schema.ts';
 
 /** What is configured for a database, as far as alarms and dashboards ask. */
-export function capabilitiesOf(_database: DatabaseConfig): ReadonlySet<Capability> {
-  return new Set<Capability>(['backups']);
+export function capabilitiesOf({ failover }: DatabaseConfig): ReadonlySet<Capability> {
+  return new Set<Capability>(['backups', ...(failover ? (['standby'] as const) : [])]);
 }
 
 /** What the thresholds of a database's alarms are made from. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { patternParts, problemOf } from '../core/selection.ts';
 import { formatDuration } from './duration.ts';
+import { endpointSchema, failoverSchema, standbySchema } from './failover-schema.ts';
 import { boolean, duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
 import { physicalSchema, walUploadMargin } from './physical-schema.ts';
@@ -154,28 +155,25 @@ const restore = object({
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
 });
 
-export const databaseSchema = object(
-  {
-    name: databaseName,
-    engine: oneOf(['postgres', 'rds', 'aurora'], 'postgres').default('postgres'),
-    version: oneOf(majors, 17),
-    primary: object({ secret: secretName }),
-    lineage: lineageName.default('main'),
-    objectives: object({
-      rpo: duration('1 second', '1 year', '24 hours').optional(),
-      rto: duration('1 second', '1 year', '4 hours').default(4 * hour),
-    }).prefault({}),
-    logical: logical.prefault({}),
-    restoreTest: restoreTest.prefault({}),
-    restore: restore.prefault({}),
-    retention: databaseRetentionSchema.prefault({}),
-    physical: physicalSchema.optional(),
-  },
-  {
-    standby: 'there is no failover yet',
-    endpoint: 'there is no failover yet',
-  },
-).transform((database, context) => {
+export const databaseSchema = object({
+  name: databaseName,
+  engine: oneOf(['postgres', 'rds', 'aurora'], 'postgres').default('postgres'),
+  version: oneOf(majors, 17),
+  primary: object({ secret: secretName }),
+  lineage: lineageName.default('main'),
+  objectives: object({
+    rpo: duration('1 second', '1 year', '24 hours').optional(),
+    rto: duration('1 second', '1 year', '4 hours').default(4 * hour),
+  }).prefault({}),
+  logical: logical.prefault({}),
+  restoreTest: restoreTest.prefault({}),
+  restore: restore.prefault({}),
+  retention: databaseRetentionSchema.prefault({}),
+  physical: physicalSchema.optional(),
+  standby: standbySchema.optional(),
+  endpoint: endpointSchema.optional(),
+  failover: failoverSchema.optional(),
+}).transform((database, context) => {
   const { engine, physical } = database;
   if (physical && engine !== 'postgres') {
     context.issues.push({
@@ -216,6 +214,11 @@ export const databaseSchema = object(
     });
     return z.NEVER;
   }
+  const missing = missingForFailover(database);
+  if (missing !== undefined) {
+    context.issues.push({ code: 'custom', input: undefined, path: [missing.key], message: missing.message });
+    return z.NEVER;
+  }
   const { version } = database;
   const restoreVersion = database.restoreTest.version ?? version;
   if (restoreVersion < version) {
@@ -231,5 +234,24 @@ export const databaseSchema = object(
   }
   return { ...database, objectives: { rpo, rto: database.objectives.rto } };
 });
+
+/** A failover needs all three of its keys: half of them would look like protection. */
+function missingForFailover(database: { standby?: unknown; endpoint?: unknown; failover?: unknown; engine: string }) {
+  const examples = {
+    standby: "{ secret: 'orders/standby' }",
+    endpoint: "{ zone: 'db.internal', name: 'orders', … }",
+    failover: "{ secret: 'orders/control', primary: { kind: 'ecs', cluster: 'databases', service: 'orders-1' } }",
+  };
+  const keys = ['standby', 'endpoint', 'failover'] as const;
+  const present = keys.filter((key) => database[key] !== undefined);
+  if (present.length > 0 && database.engine !== 'postgres') {
+    const message = ` is set, but failovers are for servers of your own. Allowed: with engine 'postgres'. Example: engine: 'postgres'`;
+    return { key: present[0] as string, message };
+  }
+  const key = keys.find((candidate) => database[candidate] === undefined);
+  if (present.length === 0 || key === undefined) return undefined;
+  const message = ` is missing, though ${present.join(' and ')} ${present.length > 1 ? 'are' : 'is'} set. Allowed: standby, endpoint and failover together, or none of them. Example: ${examples[key]}`;
+  return { key, message };
+}
 
 export type DatabaseConfig = z.output<typeof databaseSchema>;

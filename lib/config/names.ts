@@ -51,6 +51,8 @@ export const physicalSettingsParameterName = (system: string, database: string):
 export const stateTableName = (system: string): string => `${system}-pgdr-state`;
 /** Ids of items begin with their database, so that a role can be limited to the items of one. */
 export const stateItemId = (database: string, what: string): string => `${database}/${what}`;
+export const failoverParameterName = (system: string, database: string): string =>
+  `${settingsParameterName(system, database)}/failover`;
 /** What the tasks of a database do: back it up, restore it for a test, restore it for good. */
 export type TaskPurpose = 'backup' | 'restore' | 'recover';
 /** Role names are global in an account: the region keeps the two apart. */
@@ -64,3 +66,17 @@ export const replicationRoleName = (system: string, region: string): string => `
 /** The role by which EventBridge Scheduler starts executions. */
 export const scheduleRoleName = (system: string, region: string): string => `${system}-pgdr-schedules-${region}`;
 export const flowLogGroup = (system: string): string => `/${system}/pgdr/flows`;
+export const writerAlarmName = (system: string, database: string): string =>
+  `${system}-${database}-secondary-is-writer`;
+/** The functions of failovers by what they may touch: role names are global, and stacks of databases allow them more. */
+export type FailoverFunction =
+  | 'failover-state'
+  | 'failover-server'
+  | 'failover-fence'
+  | 'failover-traffic'
+  | 'failover-probe';
+export const failoverRoleName = (system: string, name: FailoverFunction, region: string): string =>
+  `${system}-${name}-${region}`;
+/** Who may start and abort failovers, and who may approve them: two roles, so that nobody approves his own. */
+export const personRoleName = (system: string, person: 'operator' | 'approver', region: string): string =>
+  `${system}-failover-${person}-${region}`;

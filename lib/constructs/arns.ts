@@ -68,9 +68,14 @@ export const taskDefinitionArn = (scope: Construct, familyAndRevision: string): 
 export const scheduleGroupArn = (scope: Construct, name: string): string =>
   arn(scope, 'scheduler', 'schedule-group', name);
 
+export const tableArn = (scope: Construct, name: string, region?: string): string =>
+  Stack.of(scope).formatArn({ service: 'dynamodb', resource: 'table', resourceName: name, ...(region && { region }) });
+
 /** A key of which only the alias is known: a policy cannot name an alias, but it can ask that the key has it. */
-export const keyByAlias = (scope: Construct, alias: string) => ({
-  resources: [arn(scope, 'kms', 'key', '*')],
+export const keyByAlias = (scope: Construct, alias: string, region?: string) => ({
+  resources: [
+    Stack.of(scope).formatArn({ service: 'kms', resource: 'key', resourceName: '*', ...(region && { region }) }),
+  ],
   conditions: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': alias } },
   wildcard: 'The key is known by its alias, which the condition demands.',
 });

@@ -13,6 +13,8 @@ export interface DatabaseScheduleProps {
   /** An expression of EventBridge Scheduler, in UTC. */
   readonly expression: string;
   readonly enabled: boolean;
+  /** After so many seconds a start that failed is given up. @default six hours */
+  readonly maximumAgeSeconds?: number;
 }
 
 /** Starts one workflow or function for one database. */
@@ -35,7 +37,7 @@ export class DatabaseSchedule extends Construct {
         ...(kind === 'workflow'
           ? {
               // Six hours late is better than not at all; after that the next run is nearer than the missed one.
-              retryPolicy: { maximumEventAgeInSeconds: 6 * 3600, maximumRetryAttempts: 30 },
+              retryPolicy: { maximumEventAgeInSeconds: props.maximumAgeSeconds ?? 6 * 3600, maximumRetryAttempts: 30 },
               deadLetterConfig: { arn: queueArn(this, scheduleDeadLetterQueueName(system)) },
             }
           : // What is measured every few minutes is not worth keeping when it is late.

@@ -1,5 +1,5 @@
 import { Stack, Validations } from 'aws-cdk-lib';
-import { type IPrincipal, PolicyStatement, Role } from 'aws-cdk-lib/aws-iam';
+import { type IPrincipal, Policy, PolicyStatement, Role } from 'aws-cdk-lib/aws-iam';
 import { flattenCfnReference } from 'cdk-nag/lib/utils/flatten-cfn-reference.js';
 import type { Construct } from 'constructs';
 
@@ -22,7 +22,8 @@ export function makeRole(
   return new Role(scope, id, { assumedBy, description, roleName });
 }
 
-export function allow(role: Role, ...grants: readonly Grant[]): void {
+/** Allows a role what it does, or writes it into a policy that is attached to a role of another stack. */
+export function allow(role: Role | Policy, ...grants: readonly Grant[]): void {
   for (const { actions, resources, conditions, wildcard } of grants) {
     const wildcards = resources
       .map((resource) => flattenCfnReference(Stack.of(role).resolve(resource)) as string)
@@ -30,7 +31,9 @@ export function allow(role: Role, ...grants: readonly Grant[]): void {
     if (actions.some((action) => action.includes('*'))) throw new Error(`${role.node.path}: name the actions`);
     if (wildcards.length > 0 && !wildcard) throw new Error(`${role.node.path}: no reason is given for ${wildcards[0]}`);
     for (const resource of wildcards) acknowledge(role, `AwsSolutions-IAM5[Resource::${resource}]`, wildcard as string);
-    role.addToPolicy(new PolicyStatement({ actions: [...actions], resources: [...resources], conditions }));
+    const statement = new PolicyStatement({ actions: [...actions], resources: [...resources], conditions });
+    if (role instanceof Policy) role.addStatements(statement);
+    else role.addToPolicy(statement);
   }
 }
 

@@ -1,5 +1,5 @@
 import { IgnoreMode, RemovalPolicy, Stack } from 'aws-cdk-lib';
-import { DockerImageAsset, Platform } from 'aws-cdk-lib/aws-ecr-assets';
+import { DockerImageAsset, type DockerImageAssetProps, Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import { CfnCluster, CfnTaskDefinition } from 'aws-cdk-lib/aws-ecs';
 import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
@@ -16,6 +16,16 @@ export interface WorkerClusterProps {
 
 /** What the image is built from; everything else stays out, so that an edit elsewhere does not make a new image. */
 const imageFiles = ['tasks', 'lib/core', 'lib/aws', 'lib/postgres', 'package.json', 'package-lock.json', '.npmrc'];
+
+/** The image of the tasks with the tools and the server of one major. */
+export const imageAsset = (major: number): DockerImageAssetProps => ({
+  directory: projectRoot,
+  file: 'tasks/Dockerfile',
+  buildArgs: { PG_MAJOR: String(major) },
+  platform: Platform.LINUX_ARM64,
+  ignoreMode: IgnoreMode.DOCKER,
+  exclude: ['*', ...imageFiles.map((path) => `!${path}`)],
+});
 
 /** Where tasks run, and what they run: a task definition holds no role, the state machine lends one for each run. */
 export class WorkerCluster extends Construct {
@@ -50,14 +60,7 @@ export class WorkerCluster extends Construct {
   }
 
   private addTaskDefinition(system: string, major: number, execution: Role, logGroup: LogGroup): void {
-    const image = new DockerImageAsset(this, `Image${major}`, {
-      directory: projectRoot,
-      file: 'tasks/Dockerfile',
-      buildArgs: { PG_MAJOR: String(major) },
-      platform: Platform.LINUX_ARM64,
-      ignoreMode: IgnoreMode.DOCKER,
-      exclude: ['*', ...imageFiles.map((path) => `!${path}`)],
-    });
+    const image = new DockerImageAsset(this, `Image${major}`, imageAsset(major));
     allow(execution, {
       actions: ['ecr:BatchCheckLayerAvailability', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchGetImage'],
       resources: [image.repository.repositoryArn],

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { Architecture, type CfnFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogLevel, NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
@@ -19,7 +19,25 @@ export interface WorkerFunctionProps {
   readonly memorySize: number;
   readonly environment?: Record<string, string>;
   readonly grants: readonly Grant[];
+  /** So that stacks of databases can allow it more, by name. @default a generated one */
+  readonly roleName?: string;
+  /** For functions that speak to databases. @default none: AWS APIs of every region can be reached */
+  readonly network?: { readonly subnetIds: readonly string[]; readonly securityGroupId: string };
 }
+
+/** What Lambda does on behalf of a function that has a network. */
+const networkInterfaces: Grant = {
+  actions: [
+    'ec2:CreateNetworkInterface',
+    'ec2:DescribeNetworkInterfaces',
+    'ec2:DescribeSubnets',
+    'ec2:DeleteNetworkInterface',
+    'ec2:AssignPrivateIpAddresses',
+    'ec2:UnassignPrivateIpAddresses',
+  ],
+  resources: ['*'],
+  wildcard: 'Lambda names its interfaces by itself; the actions have no narrower resource.',
+};
 
 /** One file of lambdas/ as a function, with a role and a log of its own. */
 export class WorkerFunction extends Construct {
@@ -34,9 +52,9 @@ export class WorkerFunction extends Construct {
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    this.role = makeRole(this, 'Role', new ServicePrincipal('lambda.amazonaws.com'), props.description);
+    this.role = makeRole(this, 'Role', new ServicePrincipal('lambda.amazonaws.com'), props.description, props.roleName);
     allow(this.role, { actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] });
-    allow(this.role, ...props.grants);
+    allow(this.role, ...props.grants, ...(props.network ? [networkInterfaces] : []));
     this.function = new NodejsFunction(this, 'Function', {
       functionName: name,
       description: props.description,
@@ -68,5 +86,12 @@ export class WorkerFunction extends Construct {
         banner: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
       },
     });
+    if (props.network) {
+      const { subnetIds, securityGroupId } = props.network;
+      (this.function.node.defaultChild as CfnFunction).vpcConfig = {
+        subnetIds: [...subnetIds],
+        securityGroupIds: [securityGroupId],
+      };
+    }
   }
 }

@@ -27,10 +27,14 @@ export interface WorkflowsProps {
 
 /** The state machines that all databases share, and the functions that they call. */
 export class Workflows extends Construct {
+  /** The function that words how an execution ended. */
+  readonly recordOutcomeArn: string;
+
   constructor(scope: Construct, id: string, { system, vault, network, outcomes }: WorkflowsProps) {
     super(scope, id);
     const functions = this.makeFunctions(system, vault);
     const arnOf = (name: keyof typeof functions) => functions[name].function.functionArn;
+    this.recordOutcomeArn = arnOf('recordOutcome');
     const substitutions = {
       System: system,
       Cluster: clusterName(system),

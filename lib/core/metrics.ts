@@ -101,8 +101,8 @@ export const metricCatalogue = {
   },
   ReplicationLagBytes: { unit: 'Bytes', meaning: 'WAL that the standby has not replayed', by: ['probe'] },
   SecondaryIsWriter: {
-    unit: 'Count',
-    meaning: '1 while the recovery region holds the writer',
+    unit: 'None',
+    meaning: 'above zero while the standby of the configuration is the writer, below while the primary is',
     by: ['failover'],
   },
   MeasuredRtoSeconds: {

@@ -26,6 +26,13 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
   }
   // Restores happen when somebody asks; a number of theirs would be an alarm's noise.
   if (outcome.workflow === 'restore' || outcome.workflow === 'retention') return metrics;
+  if (outcome.workflow === 'failover' || outcome.workflow === 'failback' || outcome.workflow === 'drill') {
+    const { failover } = outcome;
+    if (failover) metrics.set('MeasuredRtoSeconds', failover.rtoSeconds);
+    if (failover?.loss && failover.loss.upperSeconds !== null)
+      metrics.set('MeasuredRpoSeconds', failover.loss.upperSeconds);
+    return metrics;
+  }
   metrics.set('RestoreTestSucceeded', ok ? 1 : 0);
   metrics.set('ProofLevel', proof?.level ? Number(proof.level.slice(1)) : -1);
   if (ok && proof) {

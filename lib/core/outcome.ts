@@ -1,10 +1,20 @@
 import type { Failure } from './errors.ts';
+import type { LossBracket, PhaseSeconds } from './failover/measure.ts';
+import type { FenceProof, Operation, ServerName } from './failover/role.ts';
 import type { Omission } from './restore-plan.ts';
 import type { RetentionSummary } from './retention/summary.ts';
 
 /** How a workflow ended: the message on the SNS topic, the input of Slack, the output of an execution. */
 
-export type Workflow = 'backup-logical' | 'backup-physical' | 'restore-test' | 'restore' | 'retention';
+export type Workflow =
+  | 'backup-logical'
+  | 'backup-physical'
+  | 'restore-test'
+  | 'restore'
+  | 'retention'
+  | 'failover'
+  | 'failback'
+  | 'drill';
 
 export interface BackupSummary {
   readonly id: string;
@@ -104,6 +114,28 @@ export interface RestoreSummary {
   readonly recovery?: RecoverySummary;
 }
 
+export interface FailoverSummary {
+  readonly operation: Operation;
+  readonly from: ServerName;
+  readonly to: ServerName;
+  /** The one that the new writer writes under. */
+  readonly epoch: number;
+  /** Through which the first write went. */
+  readonly name: string;
+  /** null: the target was the writer already. */
+  readonly fence: FenceProof | null;
+  /** Of the decision. */
+  readonly reasons: readonly string[];
+  readonly phases: readonly PhaseSeconds[];
+  readonly rtoSeconds: number;
+  /** What was lost, between two bounds; `upperSeconds` null: no bound is known. null: nothing is known. */
+  readonly loss: (Omit<LossBracket, 'upperSeconds'> & { readonly upperSeconds: number | null }) | null;
+  readonly sequences: { readonly bumped: number; readonly exhausted: readonly string[] } | null;
+  /** Why the old writer takes no write. */
+  readonly oldWriter: string;
+  readonly applications: readonly { readonly service: string; readonly restarted: boolean }[];
+}
+
 export interface WorkflowFailure extends Failure {
   /** The state of the execution that failed. */
   readonly step: string;
@@ -127,5 +159,6 @@ export interface Outcome {
   readonly proof?: ProofSummary;
   readonly restore?: RestoreSummary;
   readonly retention?: RetentionSummary;
+  readonly failover?: FailoverSummary;
   readonly failure?: WorkflowFailure;
 }

@@ -1,4 +1,5 @@
 import { runbookLink } from './alarm-text.ts';
+import type { ApprovalMessage } from './failover/message.ts';
 import { humanBytes, humanSeconds } from './human.ts';
 import type { Outcome, Workflow } from './outcome.ts';
 import { link } from './slack-alarm.ts';
@@ -12,6 +13,9 @@ const titles = {
   'restore-test': { ok: 'Restore proven', failed: 'Restore test FAILED' },
   restore: { ok: 'Restored', failed: 'Restore FAILED' },
   retention: { ok: 'Retention applied', failed: 'Retention FAILED' },
+  failover: { ok: 'Failed over', failed: 'Failover FAILED' },
+  failback: { ok: 'Failed back', failed: 'Failback FAILED' },
+  drill: { ok: 'Drill held', failed: 'Drill FAILED' },
 } as const;
 
 /** Whether a message is that of an outcome of this workflow, by what {@link slackMessage} begins it with. */
@@ -57,6 +61,7 @@ function facts({
   proof,
   restore,
   retention,
+  failover,
   objectives,
   durationSeconds,
   workflow,
@@ -95,8 +100,35 @@ function facts({
       ['Plan', retention.planKey],
     );
   }
+  if (failover) {
+    const { loss } = failover;
+    pairs.push(['Writer', `${failover.from} → ${failover.to}, epoch ${failover.epoch}`], ['Name', failover.name]);
+    pairs.push(['RTO measured', against(failover.rtoSeconds, objectives.rtoSeconds)]);
+    if (loss)
+      pairs.push([
+        'Lost',
+        `${humanSeconds(loss.lowerSeconds)} to ${loss.upperSeconds === null ? 'unknown' : humanSeconds(loss.upperSeconds)}`,
+      ]);
+    if (failover.fence) pairs.push(['Fence', `${failover.fence.fence}: ${failover.fence.evidence}`]);
+    pairs.push(['Old writer', failover.oldWriter]);
+  }
   pairs.push([workflow === 'restore-test' ? 'Test took' : 'Took', humanSeconds(durationSeconds)]);
   return pairs;
+}
+
+/** Asks for an approval, with the commands that answer. */
+export function approvalSlackMessage(message: ApprovalMessage): SlackMessage {
+  const headline = `✋ ${message.operation} of ${message.database} waits for an approval`;
+  const section = (text: string) => ({ type: 'section', text: { type: 'mrkdwn', text: cut(text, limits.section) } });
+  return {
+    text: cut(escapeText(`${headline}: ${message.reasons.join(' ')}`), limits.section),
+    blocks: [
+      { type: 'header', text: { type: 'plain_text', text: cut(headline, limits.header), emoji: true } },
+      section(message.reasons.map((reason) => `• ${escapeText(reason)}`).join('\n') || 'An approval was asked for.'),
+      section(`*Approve:*\n\`\`\`${escapeText(message.approve)}\`\`\``),
+      section(`*Abort:*\n\`\`\`${escapeText(message.abort)}\`\`\``),
+    ],
+  };
 }
 
 const against = (measured: number, objective: number): string =>

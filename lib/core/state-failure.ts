@@ -25,8 +25,9 @@ const translations: readonly (readonly [RegExp, ErrorName, string?])[] = [
  */
 export function fromStateFailure(
   workflow: Workflow,
-  { step, errorOutput }: StateFailure,
+  { step, errorOutput: given }: StateFailure,
 ): WorkflowFailure & { proof?: ProofSummary } {
+  const errorOutput = ofChild(given);
   const raw = errorOutput.Error ?? 'unknown error';
   const cause = parseCause(errorOutput.Cause);
   const [, name, words] = isErrorName(raw) ? [raw, raw] : (translate(step, raw) ?? [raw, 'Unexpected' as const]);
@@ -34,6 +35,13 @@ export function fromStateFailure(
   const message = isErrorName(raw) ? said : [raw, said].filter(Boolean).join(': ');
   const failure: Failure = describeFailure(name, message);
   return { step, ...failure, runbook: runbookOf(workflow, failure), ...(cause.proof && { proof: cause.proof }) };
+}
+
+/** A child execution that failed is described by its own error and cause. */
+function ofChild(errorOutput: StateFailure['errorOutput']): StateFailure['errorOutput'] {
+  if (errorOutput.Error !== 'States.TaskFailed') return errorOutput;
+  const { ExecutionArn, Error: error, Cause: cause } = parseCause(errorOutput.Cause) as Record<string, string>;
+  return ExecutionArn && error ? { Error: error, Cause: cause } : errorOutput;
 }
 
 function translate(step: string, raw: string) {

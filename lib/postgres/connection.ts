@@ -44,8 +44,17 @@ export const withoutTimeouts = `
    WHERE pg_catalog.current_setting(name, true) <> '0'`;
 
 /** Opens one connection, which no timeout of the server ends. Errors are `DatabaseAuthenticationFailed` or `DatabaseUnreachable`. */
-export async function connect(connection: Connection, applicationName: string): Promise<pg.Client> {
-  const client = new pg.Client(clientConfig(connection, applicationName));
+export async function connect(
+  connection: Connection,
+  applicationName: string,
+  /** For a server that may be dead or frozen: a limit for the connection and for each statement. */
+  { timeoutSeconds }: { timeoutSeconds?: number } = {},
+): Promise<pg.Client> {
+  const limit = timeoutSeconds === undefined ? undefined : timeoutSeconds * 1000;
+  const client = new pg.Client({
+    ...clientConfig(connection, applicationName),
+    ...(limit !== undefined && { connectionTimeoutMillis: limit, query_timeout: limit }),
+  });
   // A connection lost between queries is emitted here; the next query on it reports the loss.
   client.on('error', () => {});
   try {

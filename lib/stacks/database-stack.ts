@@ -7,6 +7,9 @@ import { AlarmSet } from '../constructs/alarm-set.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
 import { DatabaseSchedule } from '../constructs/database-schedule.ts';
 import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
+import { FailoverGrants } from '../constructs/failover-grants.ts';
+import { FailoverRecords } from '../constructs/failover-records.ts';
+import { FailoverSettingsParameter, failsOver } from '../constructs/failover-settings.ts';
 import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
 import { postureFunction, postureSchedule } from '../constructs/posture.ts';
 import { RetentionSettingsParameter, retentionSchedule, retentionWorkflow } from '../constructs/retention.ts';
@@ -77,5 +80,20 @@ export class DatabaseStack extends Stack {
       watching: enabled,
       runbooks: config.notifications.runbooks,
     });
+    if (failsOver(database)) {
+      const { regions } = config;
+      // The name is kept from the recovery region: it must not need the lost one.
+      const zoneId = role === 'recovery' ? new FailoverRecords(this, 'Records', { system, database }).zoneId : null;
+      new FailoverSettingsParameter(this, 'FailoverSettings', { system, database, regions, zoneId });
+      new FailoverGrants(this, 'FailoverGrants', { system, database, regions, role, zoneId });
+      new DatabaseSchedule(this, 'Probe', {
+        ...common,
+        // Both regions look at the servers, wherever the writer is.
+        enabled: true,
+        starts: 'probe-replication',
+        expression: 'rate(1 minute)',
+        maximumAgeSeconds: 60,
+      });
+    }
   }
 }

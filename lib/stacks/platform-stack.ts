@@ -5,6 +5,8 @@ import type { Config } from '../config/schema.ts';
 import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { BackupVault } from '../constructs/backup-vault.ts';
 import { BucketReplication } from '../constructs/bucket-replication.ts';
+import { Failover } from '../constructs/failover.ts';
+import { failsOver } from '../constructs/failover-settings.ts';
 import { Network } from '../constructs/network.ts';
 import { Notifications } from '../constructs/notifications.ts';
 import { OutcomeTopic } from '../constructs/outcome-topic.ts';
@@ -67,12 +69,25 @@ export class PlatformStack extends Stack {
     const majors = [...new Set(config.databases.flatMap(majorsOf))].sort((a, b) => a - b);
     new WorkerCluster(this, 'Workers', { system, majors });
     const outcomes = new OutcomeTopic(this, 'Outcomes', { system, key: vault.key });
-    new Workflows(this, 'Workflows', { system, vault, network, outcomes });
+    const workflows = new Workflows(this, 'Workflows', { system, vault, network, outcomes });
+    const failing = config.databases.filter(failsOver).map(({ name }) => name);
+    if (failing.length > 0) {
+      new Failover(this, 'Failover', {
+        system,
+        role,
+        regions: config.regions,
+        vault,
+        network,
+        outcomes,
+        recordOutcome: workflows.recordOutcomeArn,
+        onlyDatabase: failing.length === 1 ? (failing[0] as string) : '',
+      });
+    }
     new Retention(this, 'Retention', { system, vault, outcomes });
     new ScheduleGroup(this, 'Schedules', {
       system,
       key: vault.key,
-      workflows: [...scheduledWorkflows, retentionWorkflow],
+      workflows: [...scheduledWorkflows, retentionWorkflow, ...(failing.length > 0 ? ['probe-replication'] : [])],
       functions: [postureFunction],
     });
     const alarms = new AlarmTopic(this, 'Alarms', { system, key: vault.key });

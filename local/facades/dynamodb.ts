@@ -1,4 +1,12 @@
-import { AwsError, type CallContext, type Facade, type Operation, type ResourceMaker, type World } from '../facade.ts';
+import {
+  AwsError,
+  type CallContext,
+  type ConditionValues,
+  type Facade,
+  type Operation,
+  type ResourceMaker,
+  type World,
+} from '../facade.ts';
 import { authorizer, parseArn } from '../runtime/api.ts';
 import { type DynamoStore, startDynamoStore } from '../runtime/dynamodb-store.ts';
 import { readGlobalTable, readTable, type Table } from '../runtime/dynamodb-table.ts';
@@ -80,11 +88,17 @@ export function createDynamoDb(world: World): Facade {
     });
   };
 
+  /** The partition key of the one item that a call is about. */
+  const leadingKeys = (input: any, arn: string): ConditionValues => {
+    const value = (input.Key ?? input.Item)?.[tables.get(arn)?.keys[0] ?? ''];
+    return value ? { 'dynamodb:LeadingKeys': [String(Object.values(value)[0])] } : {};
+  };
+
   const onTable = (operation: string): Operation => {
     return async (input, context) => {
       const arn = arnOf(input.TableName, context.region);
       const resource = input.IndexName ? `${arn}/index/${input.IndexName}` : arn;
-      await authorize(context, { operation, resource, input: shown(input) });
+      await authorize(context, { operation, resource, input: shown(input), conditions: leadingKeys(input, arn) });
       onlyKnown(operation, input, PARAMETERS[operation] ?? []);
       return carryOut(operation, input, tableOf(input.TableName, context.region));
     };

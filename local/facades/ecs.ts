@@ -170,6 +170,7 @@ export function createEcs(world: World, options: TaskOptions): EcsFacade {
           task.desiredStatus === wanted &&
           (!input.family || task.definition.family === input.family) &&
           (!input.startedBy || task.input.startedBy === input.startedBy) &&
+          (!input.serviceName || task.input.group === `service:${String(input.serviceName).split('/').at(-1)}`) &&
           (!input.launchType || task.input.launchType === input.launchType),
       );
       const { items, next } = page(found, input.nextToken, input.maxResults ?? 100);

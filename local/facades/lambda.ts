@@ -18,6 +18,8 @@ import { readBody, sendJson } from '../runtime/rest.ts';
 export interface LambdaOptions {
   /** The folder of a file asset by its key in the assets' bucket (`<hash>.zip`). */
   readonly fileAsset: (key: string) => string | undefined;
+  /** `address:port` of the name server that functions in a VPC ask. @default this machine's own */
+  readonly nameServer?: () => Promise<string>;
 }
 
 export interface LambdaFacade extends Facade {
@@ -168,7 +170,13 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
       const fn = readFunction(properties, context, world, options.fileAsset);
       if (functions.has(fn.arn)) throw new Error(`AWS::Lambda::Function ${fn.name} exists already in ${fn.region}`);
       world.assertTrusted(fn.roleArn, { service: 'lambda.amazonaws.com', region: fn.region });
-      functions.set(fn.arn, { fn, pool: createPool(world, fn), qualifiers: new Map(), permissions: [], config: {} });
+      functions.set(fn.arn, {
+        fn,
+        pool: createPool(world, fn, options.nameServer),
+        qualifiers: new Map(),
+        permissions: [],
+        config: {},
+      });
       return { ref: fn.name, attributes: { Arn: fn.arn } };
     },
 

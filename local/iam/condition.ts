@@ -81,7 +81,7 @@ const SINGLE_KEYS = [
   'secretsmanager:VersionId',
   'secretsmanager:VersionStage',
 ];
-const MANY_KEYS = ['kms:EncryptionContextKeys', 'kms:ResourceAliases'];
+const MANY_KEYS = ['dynamodb:LeadingKeys', 'kms:EncryptionContextKeys', 'kms:ResourceAliases'];
 /** Keys that go on with a name of the caller's own. */
 const FAMILIES = ['ec2:resourcetag/', 'kms:encryptioncontext:'];
 const KEYS = new Map([

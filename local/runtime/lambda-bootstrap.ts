@@ -6,6 +6,7 @@ import { machineNow, setClock } from './lambda-clock.ts';
 import { installConsole } from './lambda-console.ts';
 import type { FromSandbox, ToSandbox } from './lambda-messages.ts';
 import { confineModules, isModulePackage } from './lambda-modules.ts';
+import { useNameServer } from './vpc-resolver.ts';
 
 /**
  * The program of a function's sandbox: loads the handler that `_HANDLER` names below `LAMBDA_TASK_ROOT`, then carries
@@ -23,6 +24,7 @@ const send = (message: FromSandbox): Promise<void> =>
 
 installConsole(() => requestId);
 confineModules(root);
+useNameServer(process.env.LOCAL_CLOUD_NAME_SERVER);
 
 let handler: Handler;
 

@@ -22,6 +22,8 @@ export interface LambdaFunction {
   /** Where failed asynchronous events go: an SQS queue's ARN. */
   readonly deadLetterQueue?: string;
   readonly reservedConcurrency?: number;
+  /** Names of private zones are known to it. */
+  readonly inVpc: boolean;
   readonly lastModified: string;
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -113,6 +115,7 @@ export function readFunction(
     logGroup: logging.LogGroup ?? `/aws/lambda/${name}`,
     logFormat: logging.LogFormat === 'JSON' ? 'JSON' : 'Text',
     deadLetterQueue,
+    inVpc: (properties.VpcConfig?.SubnetIds ?? []).length > 0,
     ...(properties.ReservedConcurrentExecutions !== undefined && {
       reservedConcurrency: Number(properties.ReservedConcurrentExecutions),
     }),

@@ -51,8 +51,12 @@ interface Worker {
   idle?: NodeJS.Timeout;
 }
 
-/** The processes of one function: one event at a time each, kept warm for a minute. */
-export function createPool(world: World, fn: LambdaFunction): Pool {
+/**
+ * The processes of one function: one event at a time each, kept warm for a minute.
+ *
+ * @param nameServer `address:port` at which names of private zones are answered
+ */
+export function createPool(world: World, fn: LambdaFunction, nameServer?: () => Promise<string>): Pool {
   const idle: Worker[] = [];
   const all = new Set<Worker>();
   const waiting: (() => void)[] = [];
@@ -88,7 +92,10 @@ export function createPool(world: World, fn: LambdaFunction): Pool {
         fileURLToPath(new URL('./lambda-bootstrap.ts', import.meta.url)),
       ],
       directory: fn.directory,
-      environment: sandboxEnvironment(world, fn, stream),
+      environment: {
+        ...sandboxEnvironment(world, fn, stream),
+        ...(fn.inVpc && nameServer && { LOCAL_CLOUD_NAME_SERVER: await nameServer() }),
+      },
       ipc: true,
       onLine: (line) => {
         log(line);

@@ -361,12 +361,6 @@ describe('keys', () => {
     );
   });
 
-  test.each(['standby', 'endpoint'])('%s of a database is refused until it does something', (key) => {
-    expect(problemsOf(withDatabase({ [key]: {} }))).toEqual([
-      expect.stringMatching(new RegExp(`^databases\\[0\\]\\.${key} is not supported yet: .*\\. Remove it$`)),
-    ]);
-  });
-
   test('of later capabilities elsewhere are refused too', () => {
     expect(problemsOf({ ...minimal, retention: { pitr: '7 days' } })).toHaveLength(1);
     expect(problemsOf(withDatabase({ retention: { lock: {} } }))[0]).toMatch(/the lock stands in retention\.lock/);

@@ -28,9 +28,9 @@ describe.each(names)('%s', (name) => {
       expect(retrier.Comment).toMatch(/\d/);
       expect(retrier.ErrorEquals).not.toContain('States.ALL');
     }
-    // A task inside a Map is caught by the Map around it.
-    const around = Object.values(machine.States).find(
-      (outer: Loose) => outer.ItemProcessor?.States[stateName],
+    // A task inside a Map or Parallel is caught by what is around it.
+    const around = Object.values(machine.States).find((outer: Loose) =>
+      [outer.ItemProcessor, ...(outer.Branches ?? [])].some((branch) => branch?.States[stateName]),
     ) as Loose;
     const catchers = (around ?? state).Catch;
     expect(catchers.at(-1).ErrorEquals).toEqual(['States.ALL']);
@@ -45,7 +45,9 @@ describe.each(names)('%s', (name) => {
     const own = states.flatMap(([, state]) =>
       [...(state.Retry ?? []), ...(state.Catch ?? [])].flatMap((entry) => entry.ErrorEquals as string[]),
     );
-    for (const error of own.filter((error) => !/^(States|Lambda|AmazonECS|ECS|Ecs|Ssm|SNS)\./.test(error))) {
+    for (const error of own.filter(
+      (error) => !/^(States|Lambda|AmazonECS|ECS|Ecs|Ssm|SNS|StepFunctions)\./.test(error),
+    )) {
       expect(Object.keys(errorCatalogue)).toContain(error);
     }
   });
@@ -56,5 +58,15 @@ describe.each(names)('%s', (name) => {
 });
 
 test('the machines that exist are these', () => {
-  expect(names.sort()).toEqual(['backup-logical', 'backup-physical', 'restore', 'restore-test', 'retention']);
+  expect(names.sort()).toEqual([
+    'backup-logical',
+    'backup-physical',
+    'failover',
+    'failover-switch',
+    'failover-verify',
+    'probe-replication',
+    'restore',
+    'restore-test',
+    'retention',
+  ]);
 });

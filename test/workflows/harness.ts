@@ -96,11 +96,12 @@ export const fail =
 /** The arguments of the first call that a state made. */
 export const firstCall = ({ calls }: Pick<Run, 'calls'>, state: string): Loose => calls.get(state)?.[0];
 
-/** Every state of a machine, with those inside Maps. */
+/** Every state of a machine, with those inside Maps and Parallels. */
 export function* statesOf(block: { States: Record<string, Loose> }): Generator<[string, Loose]> {
   for (const [name, state] of Object.entries(block.States)) {
     yield [name, state];
     if (state.ItemProcessor) yield* statesOf(state.ItemProcessor);
+    for (const branch of state.Branches ?? []) yield* statesOf(branch);
   }
 }
 
@@ -113,8 +114,9 @@ export function track(machine: StateMachine) {
     const outer = path.filter((state) => state in machine.States);
     for (const [i, name] of outer.entries()) {
       const state: Loose = machine.States[name];
-      // A Map fails by a state inside it.
-      const within = [name, ...Object.keys(state.ItemProcessor?.States ?? {})];
+      // A Map or Parallel fails by a state inside it.
+      const branches = [state.ItemProcessor, ...(state.Branches ?? [])].filter(Boolean);
+      const within = [name, ...branches.flatMap((branch) => Object.keys(branch.States))];
       if (within.some((inner) => failed.has(inner)) && state.Catch?.[0].Next === outer[i + 1]) caught.add(name);
     }
   };

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { CliError } from '../errors.ts';
 
 /**
@@ -37,9 +37,14 @@ const sources = [
 ];
 const kept = 4;
 
-export async function synthesize(config: string, environment: Readonly<Record<string, string>>): Promise<Assembly> {
+/** @param app the program that synthesizes, for a rehearsal that deploys more than pgdr */
+export async function synthesize(
+  config: string,
+  environment: Readonly<Record<string, string>>,
+  app = join('bin', 'app.ts'),
+): Promise<Assembly> {
   const parent = join(workDirectory, 'assembly');
-  const directory = join(parent, hashOf([...sources, relative(root, config)], environment));
+  const directory = join(parent, hashOf([...sources, relative(root, config), dirname(app)], environment));
   if (existsSync(join(directory, 'manifest.json'))) {
     const now = new Date();
     utimesSync(directory, now, now);
@@ -47,7 +52,7 @@ export async function synthesize(config: string, environment: Readonly<Record<st
   }
   mkdirSync(parent, { recursive: true });
   const unfinished = `${directory}.${process.pid}`;
-  await runApp({
+  await runApp(app, {
     ...environment,
     PGDR_CONFIG: config,
     CDK_OUTDIR: unfinished,
@@ -67,9 +72,9 @@ function cdkContext(): Record<string, unknown> {
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')).context ?? {}) : {};
 }
 
-function runApp(environment: Readonly<Record<string, string>>): Promise<void> {
+function runApp(app: string, environment: Readonly<Record<string, string>>): Promise<void> {
   return new Promise((done, failed) => {
-    const child = spawn(process.execPath, [join('bin', 'app.ts')], {
+    const child = spawn(process.execPath, [app], {
       cwd: root,
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -85,7 +90,7 @@ function runApp(environment: Readonly<Record<string, string>>): Promise<void> {
       if (code === 0) return done();
       rmSync(environment.CDK_OUTDIR as string, { recursive: true, force: true });
       failed(
-        new CliError('SynthesisFailed', `bin/app.ts ended with exit code ${code}:\n${said.trim()}`, {
+        new CliError('SynthesisFailed', `${app} ended with exit code ${code}:\n${said.trim()}`, {
           intact: 'Nothing was started.',
           tryNext: 'Correct what it says; `npx cdk synth` shows the same.',
         }),

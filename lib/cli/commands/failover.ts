@@ -1,0 +1,194 @@
+import { StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { readRole } from '../../aws/state-items.ts';
+import { stateMachineName } from '../../config/names.ts';
+import type { Evidence } from '../../core/failover/evidence.ts';
+import type { Operation, Role } from '../../core/failover/role.ts';
+import type { Outcome, WorkflowFailure } from '../../core/outcome.ts';
+import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
+import { type FailoverDeployment, openFailover } from '../failover-deployment.ts';
+import { followExecution } from '../follow.ts';
+import { createOutput, formatSeconds, formatTable, type Output } from '../output.ts';
+import { errorLines } from '../rehearse/summary.ts';
+import { createSteps, type StepRecord } from '../steps.ts';
+
+export interface FailoverOptions {
+  readonly json?: boolean;
+  readonly region?: string;
+  readonly wait: boolean;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly reason?: string;
+  readonly maxLoss?: string;
+  readonly approval?: boolean;
+  readonly attest?: string;
+}
+
+/** What `pgdr failover`, `failback` and `drill` print with `--json`; documented in docs/cli.md. */
+interface FailoverResult {
+  readonly ok: boolean;
+  readonly operation: Operation;
+  readonly database: string;
+  readonly region: string;
+  readonly executionArn: string;
+  readonly status: string;
+  readonly seconds?: number;
+  readonly steps?: readonly StepRecord[];
+  readonly outcome?: Outcome | Plan;
+  readonly error?: ErrorReport;
+}
+
+/** What a dry run gives. */
+interface Plan {
+  readonly dryRun: true;
+  readonly decision: { readonly verdict: string; readonly reasons: readonly string[] };
+  readonly evidence: Evidence;
+}
+
+/** Failures that were a refusal by a safety check. */
+const refusals = ['FailoverRefused', 'FailoverInProgress', 'FenceUnproven', 'ApprovalDenied', 'StandbyUnusable'];
+
+/** Starts a workflow of the recovery region and follows it, as the console with the same input would. */
+export async function changeWriter(
+  operation: Operation,
+  database: string,
+  options: FailoverOptions,
+): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const maxLossSeconds = options.maxLoss === undefined ? undefined : Number(options.maxLoss);
+  if (maxLossSeconds !== undefined && !(maxLossSeconds >= 0)) {
+    throw new CliError('BadUsage', `--max-loss is '${options.maxLoss}': give seconds, 30 say.`, {
+      exit: exitCode.usage,
+    });
+  }
+  const deployment = await openFailover(database, options.region);
+  const { clients, settings } = deployment;
+  try {
+    const role = await readRole(deployment.items);
+    const executionArn = await start(deployment, operation, role, {
+      database,
+      reason: options.reason ?? 'by pgdr',
+      ...(options.dryRun && { dryRun: true }),
+      ...(options.force && { force: true }),
+      ...(maxLossSeconds !== undefined && { maxLossSeconds }),
+      ...(options.approval && { approval: 'always' }),
+      ...(options.attest && { attest: options.attest }),
+    });
+    const base = { operation, database, region: settings.region, executionArn };
+    output.line(`${operation} of ${database} in ${settings.region}: ${executionArn}`);
+    if (!options.wait) {
+      output.result(
+        { ok: true, ...base, status: 'RUNNING' } satisfies FailoverResult,
+        () => 'Started; not waiting for its end.',
+      );
+      return exitCode.done;
+    }
+    const steps = createSteps(output);
+    const { execution, seconds } = await followExecution(clients.sfn, executionArn, {
+      watcher: steps.watch(operation),
+      progress: async () => waitingFor(await readRole(deployment.items), database),
+    });
+    const status = execution.status ?? 'UNKNOWN';
+    const ok = status === 'SUCCEEDED';
+    const result: FailoverResult = {
+      ok,
+      ...base,
+      status,
+      seconds,
+      steps: steps.records,
+      ...(ok
+        ? { outcome: parse<Outcome>(execution.output) }
+        : { error: errorOf(execution.error, execution.cause, status) }),
+    };
+    output.result(result, () => render(result, output));
+    if (ok) return exitCode.done;
+    return refusals.includes(execution.error ?? '') ? exitCode.refused : exitCode.failed;
+  } finally {
+    deployment.close();
+  }
+}
+
+/** What the operator can do now, shown beside the state that runs. */
+function waitingFor({ run }: Role, database: string): string | undefined {
+  if (run === null) return undefined;
+  if (run.approval) return `waits for: pgdr approve ${database} --run ${run.id}`;
+  const isPast = run.phase === 'committed' || run.phase === 'promoted';
+  return isPast
+    ? `${run.phase}, past the point of no return`
+    : `${run.phase}; to abort: pgdr abort ${database} --run ${run.id}`;
+}
+
+/** `fo-<database>-<epoch>-<attempt>`: the name says what it is about, and no two are alike. */
+async function start(
+  { clients, settings, account }: FailoverDeployment,
+  operation: Operation,
+  role: Role,
+  input: object,
+): Promise<string> {
+  const prefix = { failover: 'fo', failback: 'fb', drill: 'dr' }[operation];
+  const stateMachineArn = `arn:${account.partition}:states:${settings.region}:${account.id}:stateMachine:${stateMachineName(settings.system, operation)}`;
+  const attempt = Date.now().toString(36);
+  const name = `${prefix}-${settings.database}-${role.epoch}-${attempt}`;
+  const { executionArn } = await clients.sfn.send(
+    new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }),
+  );
+  return executionArn as string;
+}
+
+function errorOf(error: string | undefined, cause: string | undefined, status: string): ErrorReport {
+  const failure = parse<WorkflowFailure>(cause);
+  return {
+    name: error ?? status,
+    message: failure?.message ?? cause ?? `The execution ended ${status}.`,
+    ...(failure && { step: failure.step, intact: failure.intact, tryNext: failure.tryNext, runbook: failure.runbook }),
+  };
+}
+
+function parse<T>(text: string | undefined): T | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    return typeof value === 'object' && value !== null ? (value as T) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function render({ ok, outcome, error, seconds = 0, status }: FailoverResult, output: Output): string {
+  if (!ok) {
+    const lines = errorLines(error as ErrorReport, output);
+    return ['', ...lines, '', output.paint('bad', `${status} after ${formatSeconds(seconds)}.`)].join('\n');
+  }
+  const rows = outcome && 'dryRun' in outcome ? planRows(outcome) : outcomeRows(outcome as Outcome);
+  return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${formatSeconds(seconds)}.`)].join(
+    '\n',
+  );
+}
+
+function planRows({ decision, evidence }: Plan): string[][] {
+  const verdicts = { go: 'would fail over', approve: 'would wait for an approval', refuse: 'would refuse' };
+  return [
+    ['Plan', verdicts[decision.verdict as 'go'] ?? decision.verdict],
+    ...decision.reasons.map((reason) => ['Because', reason]),
+    ...evidence.observers.map(({ name, sees, detail }) => [`Seen by ${name}`, `${sees}: ${detail}`]),
+    ['Standby', evidence.standby.detail],
+    ['Would be lost', evidence.lossSeconds === null ? 'unknown' : `up to ${formatSeconds(evidence.lossSeconds)}`],
+  ];
+}
+
+export function outcomeRows({ failover, objectives }: Outcome): string[][] {
+  if (!failover) return [];
+  const { loss } = failover;
+  const upper = loss?.upperSeconds;
+  return [
+    ['Writer', `${failover.from} → ${failover.to}, epoch ${failover.epoch}`],
+    ['Name', failover.name],
+    ['Fence', failover.fence ? `${failover.fence.fence}: ${failover.fence.evidence}` : 'none was needed'],
+    ...failover.phases.map(({ phase, seconds }) => [`RTO, ${phase}`, formatSeconds(seconds)]),
+    ['RTO', `${formatSeconds(failover.rtoSeconds)}, objective ${formatSeconds(objectives.rtoSeconds)}`],
+    [
+      'Lost',
+      loss ? `${formatSeconds(loss.lowerSeconds)} to ${upper == null ? 'unknown' : formatSeconds(upper)}` : 'unknown',
+    ],
+    ['Old writer', failover.oldWriter],
+    ...failover.applications.map(({ service, restarted }) => [service, restarted ? 'restarted' : 'NOT restarted']),
+  ];
+}

@@ -1,0 +1,37 @@
+import { defineConfig } from '../../../config/schema.ts';
+
+/** What a rehearsal of failovers deploys: one database of two servers, with a name that leads to its writer. */
+type Major = 13 | 14 | 15 | 16 | 17 | 18;
+type Fence = 'stop' | 'lease' | 'synchronous';
+
+export default defineConfig({
+  name: 'rehearsal',
+  regions: { primary: 'eu-north-1', recovery: 'us-east-1' },
+  databases: [
+    {
+      name: 'orders',
+      version: Number(process.env.PGDR_REHEARSE_MAJOR) as Major,
+      primary: { secret: 'orders/control' },
+      standby: { secret: 'orders/standby' },
+      endpoint: {
+        zone: 'db.internal',
+        vpcs: [{ id: 'vpc-0a1b2c3d4e5f60718', region: 'eu-north-1' }],
+        name: 'orders',
+        primary: 'orders-1.db.internal',
+        standby: 'orders-2.db.internal',
+        mode: (process.env.PGDR_REHEARSE_MODE ?? 'health-check') as 'health-check',
+        ttl: '1 second',
+      },
+      failover: {
+        secret: 'orders/control',
+        primary: { kind: 'ecs', cluster: 'databases', service: 'orders-1' },
+        standby: { kind: 'ecs', cluster: 'databases', service: 'orders-2' },
+        fences: (process.env.PGDR_REHEARSE_FENCES ?? 'stop').split(',').filter(Boolean) as Fence[],
+        lease: '3 seconds',
+        probeInterval: '1 second',
+        automatic: process.env.PGDR_REHEARSE_AUTOMATIC === 'true',
+      },
+      objectives: { rto: '30 minutes' },
+    },
+  ],
+});

@@ -1,0 +1,274 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DescribeTasksCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
+import { ChangeResourceRecordSetsCommand, ListHostedZonesCommand, Route53Client } from '@aws-sdk/client-route-53';
+import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
+import { type DescribeExecutionOutput, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { PutParameterCommand } from '@aws-sdk/client-ssm';
+import pg from 'pg';
+import { type Cloud, startCloud } from '../../../../local/cloud.ts';
+import { stateMachineName } from '../../../config/names.ts';
+import type { ServerName } from '../../../core/failover/role.ts';
+import type { Outcome, WorkflowFailure } from '../../../core/outcome.ts';
+import { type Clients, createClients } from '../../clients.ts';
+import { followExecution } from '../../follow.ts';
+import type { StateStep, StateWatcher } from '../../states.ts';
+import { synthesize } from '../assembly.ts';
+import { makeServers, type PairFiles } from './servers.ts';
+
+/** Two servers of one database in two regions of a local cloud, run by their agents, with pgdr deployed beside them. */
+
+export const regions = { primary: 'eu-north-1', standby: 'us-east-1' } as const;
+export const endpointName = 'orders.db.internal';
+const services = { primary: 'orders-1', standby: 'orders-2' } as const;
+
+export interface PairOptions {
+  /** Directory of `initdb` and `postgres`, and their major. */
+  readonly postgres: { readonly bin: string; readonly major: number };
+  readonly directory: string;
+  readonly fences?: readonly ('stop' | 'lease' | 'synchronous')[];
+  readonly mode?: 'health-check' | 'record-update';
+  readonly automatic?: boolean;
+  /** More settings of both servers. */
+  readonly serverOptions?: Readonly<Record<string, string>>;
+  readonly verbose?: (line: string) => void;
+}
+
+export interface MachineRun {
+  readonly execution: DescribeExecutionOutput;
+  readonly succeeded: boolean;
+  readonly outcome: Outcome | undefined;
+  readonly failure: WorkflowFailure | undefined;
+  readonly states: readonly StateStep[];
+  readonly seconds: number;
+}
+
+export interface Pair {
+  readonly cloud: Cloud;
+  readonly files: PairFiles;
+  /** Clients of a server's region. */
+  readonly clients: Readonly<Record<ServerName, Clients>>;
+  readonly nameServer: string;
+  /** A connection of the superuser to one server; whoever asks for one ends it. */
+  connect(server: ServerName, database?: string): Promise<pg.Client>;
+  start(machine: string, input: object, name?: string): Promise<string>;
+  follow(executionArn: string, watcher?: StateWatcher): Promise<MachineRun>;
+  /** Starts a machine of the recovery region and follows it to its end. */
+  run(machine: string, input: object, watcher?: StateWatcher): Promise<MachineRun>;
+  /** Runs the probe of both regions once, as their schedules would. */
+  probe(): Promise<void>;
+  setDesiredCount(server: ServerName, count: number): Promise<void>;
+  /** The postmaster of a server that runs. */
+  postmaster(server: ServerName): number;
+  /** The agent of a server that runs. */
+  agent(server: ServerName): number;
+  stop(): Promise<void>;
+}
+
+export async function startPair(options: PairOptions): Promise<Pair> {
+  const { postgres, directory, fences = ['stop'], mode = 'health-check', automatic = false } = options;
+  const assembly = await synthesize(
+    join(import.meta.dirname, 'failover.config.ts'),
+    {
+      PGDR_REHEARSE_MAJOR: String(postgres.major),
+      PGDR_REHEARSE_FENCES: fences.join(','),
+      PGDR_REHEARSE_MODE: mode,
+      PGDR_REHEARSE_AUTOMATIC: String(automatic),
+    },
+    join('lib', 'cli', 'rehearse', 'failover', 'app.ts'),
+  );
+  const files = await makeServers(postgres.bin, join(directory, 'servers'));
+  const cloud = await startCloud({
+    assembly: assembly.directory,
+    directory: join(directory, 'cloud'),
+    containerPath: () => [postgres.bin],
+    verbose: options.verbose,
+  });
+  const clients = {
+    primary: createClients(cloud.client(regions.primary)),
+    standby: createClients(cloud.client(regions.standby)),
+  };
+  const stop = async () => {
+    for (const one of Object.values(clients)) one.close();
+    await cloud.close();
+  };
+  try {
+    await addRecords(cloud, files);
+    for (const server of ['primary', 'standby'] as const) await configure(clients[server], files, server, options);
+    const pair = makePair({ cloud, files, clients, stop, directory });
+    const { address, port } = await cloud.route53.nameServer();
+    // The role item is made by the first probe, without which the agent of the primary may start nothing.
+    await pair.setDesiredCount('standby', 1);
+    await pair.setDesiredCount('primary', 1);
+    await ready(pair);
+    return Object.assign(pair, { nameServer: `${address}:${port}` });
+  } catch (cause) {
+    const said = await whatTasksSaid(cloud, clients);
+    await stop();
+    throw new Error(`The servers did not start: ${(cause as Error).message}\n${said.slice(-40).join('\n')}`, { cause });
+  }
+}
+
+/** The last tasks of both services, with why they ended. */
+async function whatTasksSaid(cloud: Cloud, clients: Pair['clients']): Promise<string[]> {
+  const said: string[] = [];
+  for (const task of cloud.ecs.tasks().slice(-4)) {
+    const { ecs } = task.region === regions.primary ? clients.primary : clients.standby;
+    const { tasks } = await ecs.send(new DescribeTasksCommand({ cluster: 'databases', tasks: [task.taskArn] }));
+    said.push(`${task.family} ${task.lastStatus} ${tasks?.[0]?.stoppedReason ?? ''}`, ...task.output.slice(-10));
+  }
+  return said;
+}
+
+/** The servers' own names; their owner keeps these. */
+async function addRecords(cloud: Cloud, files: PairFiles): Promise<void> {
+  const route53 = new Route53Client(cloud.client(regions.standby));
+  const { HostedZones } = await route53.send(new ListHostedZonesCommand({}));
+  const zone = HostedZones?.find(({ Name }) => Name === 'db.internal.');
+  await route53.send(
+    new ChangeResourceRecordSetsCommand({
+      HostedZoneId: zone?.Id,
+      ChangeBatch: {
+        Changes: (['primary', 'standby'] as const).map((server) => ({
+          Action: 'CREATE' as const,
+          ResourceRecordSet: {
+            Name: `${services[server]}.db.internal`,
+            Type: 'A' as const,
+            TTL: 60,
+            ResourceRecords: [{ Value: files[server].host }],
+          },
+        })),
+      },
+    }),
+  );
+  route53.destroy();
+}
+
+async function configure(
+  { secrets, ssm }: Clients,
+  files: PairFiles,
+  server: ServerName,
+  { serverOptions = {} }: PairOptions,
+): Promise<void> {
+  for (const [name, which] of [
+    ['orders/control', 'primary'],
+    ['orders/standby', 'standby'],
+  ] as const) {
+    const { host, port } = files[which];
+    const value = { host, port, username: 'postgres', password: files.password, dbname: 'orders', sslmode: 'disable' };
+    await secrets.send(new CreateSecretCommand({ Name: name, SecretString: JSON.stringify(value) }));
+  }
+  const { host, port, data } = files[server];
+  const values = {
+    PGDATA: data,
+    PGHOST: host,
+    PGPORT: String(port),
+    PGDR_POSTGRES_OPTIONS: JSON.stringify(serverOptions),
+  };
+  for (const [name, Value] of Object.entries(values))
+    await ssm.send(new PutParameterCommand({ Name: `/servers/${server}/${name}`, Value, Type: 'String' }));
+}
+
+function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { directory: string }): Pair {
+  const { cloud, files, clients } = given;
+  const taskOf = (server: ServerName) => {
+    const task = cloud.ecs
+      .tasks()
+      .findLast(({ family, lastStatus }) => family === services[server] && lastStatus === 'RUNNING');
+    if (task?.pid === undefined) throw new Error(`no task of ${services[server]} runs`);
+    return task.pid;
+  };
+  const pair: Pair = {
+    ...given,
+    nameServer: '',
+    async connect(server, database = 'orders') {
+      const { host, port } = files[server];
+      const client = new pg.Client({
+        host,
+        port,
+        user: 'postgres',
+        password: files.password,
+        database,
+        connectionTimeoutMillis: 2000,
+      });
+      client.on('error', () => {});
+      await client.connect();
+      return client;
+    },
+    async start(machine, input, name) {
+      const stateMachineArn = `arn:aws:states:${regions.standby}:${cloud.account}:stateMachine:${stateMachineName('rehearsal', machine)}`;
+      const { executionArn } = await clients.standby.sfn.send(
+        new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }),
+      );
+      return executionArn as string;
+    },
+    async follow(executionArn, watcher) {
+      const { execution, steps, seconds } = await followExecution(clients.standby.sfn, executionArn, {
+        watcher,
+        interval: 100,
+      });
+      const succeeded = execution.status === 'SUCCEEDED';
+      return {
+        execution,
+        succeeded,
+        seconds,
+        states: steps,
+        outcome: succeeded ? parse<Outcome>(execution.output) : undefined,
+        failure: succeeded ? undefined : parse<WorkflowFailure>(execution.cause),
+      };
+    },
+    run: async (machine, input, watcher) => pair.follow(await pair.start(machine, input), watcher),
+    async probe() {
+      await Promise.all(
+        Object.values(regions).map(async (region) => {
+          await cloud.scheduler.fire(region, 'rehearsal-orders-probe-replication');
+        }),
+      );
+    },
+    async setDesiredCount(server, desiredCount) {
+      await clients[server].ecs.send(
+        new UpdateServiceCommand({ cluster: 'databases', service: services[server], desiredCount }),
+      );
+    },
+    postmaster: (server) => {
+      const [pid] = readPid(files[server].data);
+      return pid;
+    },
+    agent: taskOf,
+  };
+  return pair;
+}
+
+const readPid = (data: string): [number] => [Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])];
+
+function parse<T>(text: string | undefined): T | undefined {
+  try {
+    return JSON.parse(text ?? '') as T;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Until the standby streams from a primary that takes writes. */
+async function ready(pair: Pair): Promise<void> {
+  await pair.probe();
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    try {
+      const client = await pair.connect('primary');
+      try {
+        const { rows } = await client.query(
+          "SELECT count(*)::int AS n FROM pg_stat_replication WHERE state = 'streaming'",
+        );
+        if (rows[0].n > 0) return;
+      } finally {
+        await client.end();
+      }
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+    }
+    if (Date.now() > deadline) throw new Error('the standby does not stream');
+    await sleep(100);
+  }
+}

@@ -1,0 +1,127 @@
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { CliError } from '../../errors.ts';
+import { serverAccount } from '../unprivileged.ts';
+
+/** Two data directories, the second a copy of the first that follows it, ready for their agents to start. */
+
+export interface ServerFiles {
+  readonly host: string;
+  readonly port: number;
+  readonly data: string;
+}
+
+export interface PairFiles {
+  readonly primary: ServerFiles;
+  readonly standby: ServerFiles;
+  readonly password: string;
+}
+
+/** Addresses of their own on one port, as two hosts have: a name that moves from one to the other needs no port. */
+const hosts = { primary: '127.0.0.1', standby: '127.0.0.2' } as const;
+
+const settings = {
+  wal_level: 'replica',
+  hot_standby: 'on',
+  wal_log_hints: 'on',
+  max_wal_senders: '8',
+  wal_keep_size: '1GB',
+  shared_buffers: '64MB',
+  max_connections: '100',
+  unix_socket_directories: '',
+  wal_receiver_timeout: '5s',
+  wal_sender_timeout: '5s',
+  wal_retrieve_retry_interval: '500ms',
+  tcp_keepalives_idle: '2',
+  log_min_messages: 'log',
+};
+
+export async function makeServers(bin: string, directory: string): Promise<PairFiles> {
+  const account = serverAccount();
+  const identity = account && { uid: account.uid, gid: account.gid };
+  mkdirSync(directory, { recursive: true });
+  if (account) chownSync(directory, account.uid, account.gid);
+  const password = randomBytes(18).toString('base64url');
+  const port = await freePort();
+  const data = { primary: join(directory, 'orders-1'), standby: join(directory, 'orders-2') };
+  const run = (tool: string, args: string[]) => {
+    const result = spawnSync(join(bin, tool), args, {
+      cwd: directory,
+      // A server that pg_ctl leaves behind would hold a pipe open.
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
+      env: { PATH: `${bin}:${process.env.PATH}`, LANG: 'C', TZ: 'UTC', PGPASSWORD: password },
+      ...identity,
+    });
+    if (result.status === 0) return;
+    throw new CliError(
+      'SourceServerFailed',
+      `${tool} failed: ${(result.stderr || String(result.error)).trim().slice(-500)}`,
+    );
+  };
+  const passwordFile = join(directory, 'password');
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  if (account) chownSync(passwordFile, account.uid, account.gid);
+  run('initdb', [
+    '-D',
+    data.primary,
+    '-U',
+    'postgres',
+    '--locale=C',
+    '--encoding=UTF8',
+    '--auth=scram-sha-256',
+    `--pwfile=${passwordFile}`,
+    '--no-sync',
+  ]);
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'`);
+  appendFileSync(join(data.primary, 'postgresql.conf'), `\n${lines.join('\n')}\n`);
+  appendFileSync(
+    join(data.primary, 'pg_hba.conf'),
+    'host all all 127.0.0.0/8 scram-sha-256\nhost replication all 127.0.0.0/8 scram-sha-256\n',
+  );
+  const log = join(directory, 'preparing.log');
+  run('pg_ctl', [
+    '-D',
+    data.primary,
+    '-l',
+    log,
+    '-w',
+    '-o',
+    `-c port=${port} -c listen_addresses=${hosts.primary}`,
+    'start',
+  ]);
+  try {
+    run('psql', [`host=${hosts.primary} port=${port} user=postgres dbname=postgres`, '-qc', 'CREATE DATABASE orders']);
+    run('pg_basebackup', [
+      '-D',
+      data.standby,
+      '-d',
+      `host=${hosts.primary} port=${port} user=postgres application_name=pgdr_standby password=${password}`,
+      '-R',
+      '-X',
+      'stream',
+      '--checkpoint=fast',
+    ]);
+  } finally {
+    run('pg_ctl', ['-D', data.primary, '-m', 'fast', '-w', 'stop']);
+  }
+  return {
+    primary: { host: hosts.primary, port, data: data.primary },
+    standby: { host: hosts.standby, port, data: data.standby },
+    password,
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((ready, fail) => {
+    server.once('error', fail);
+    server.listen(0, '127.0.0.2', ready);
+  });
+  const { port } = server.address() as { port: number };
+  await new Promise((closed) => server.close(closed));
+  return port;
+}

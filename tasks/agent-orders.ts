@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSecret } from '../lib/aws/secret.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import type { ServerName } from '../lib/core/failover/role.ts';
+import type { FailoverSettings } from '../lib/core/failover-settings.ts';
+import { type Connection, parseConnection } from '../lib/postgres/connection.ts';
+import type { Postgres } from './agent-postgres.ts';
+
+/** Orders that a failback leaves in the state table for an agent, and how they are carried out. */
+
+export type Order =
+  /** Becomes a standby of the other server: by a rewind, else by a new base backup. */
+  | { readonly id: string; readonly kind: 'rejoin'; readonly source: ServerName; readonly rewind: boolean }
+  /** A clean stop, after which everything that was committed has left the server. */
+  | { readonly id: string; readonly kind: 'stop' }
+  | { readonly id: string; readonly kind: 'start' };
+
+export interface AgentReport {
+  readonly server: ServerName;
+  readonly at: number;
+  readonly state: 'starting' | 'writer' | 'standby' | 'fenced' | 'failed' | 'stopped';
+  readonly orderId: string | null;
+  readonly order: 'working' | 'done' | 'failed' | null;
+  readonly detail: string;
+}
+
+type Log = (message: string, fields?: Record<string, unknown>) => void;
+
+/** What was done, in a sentence. @throws PgdrError RejoinFailed */
+export async function carryOut(
+  order: Order,
+  postgres: Postgres,
+  settings: FailoverSettings,
+  log: Log,
+): Promise<string> {
+  if (order.kind === 'stop') {
+    await postgres.stop('fast');
+    return `stopped cleanly, last checkpoint ${await lastCheckpoint(postgres)}`;
+  }
+  if (order.kind === 'start') {
+    if (!postgres.isRunning()) await postgres.start();
+    return 'started';
+  }
+  const { secret } = settings.servers[order.source];
+  const source = parseConnection(await readSecret(secret), secret);
+  await postgres.stop('fast');
+  const began = performance.now();
+  const how = (order.rewind && (await rewind(postgres, source, log))) || (await copy(postgres, source, log));
+  follow(postgres, source);
+  await postgres.start();
+  return `${how} in ${((performance.now() - began) / 1000).toFixed(1)} s`;
+}
+
+/** False when the histories cannot be reconciled in place: WAL is gone, or hints were not logged. */
+async function rewind(postgres: Postgres, source: Connection, log: Log): Promise<string | undefined> {
+  // A server that crashed is recovered by pg_rewind itself, in single-user mode.
+  const { code, output } = await run(
+    'pg_rewind',
+    [`--target-pgdata=${postgres.directory}`, `--source-server=${conninfo(source)}`],
+    source.password,
+  );
+  log('pg_rewind', { code, output: output.slice(-2000) });
+  return code === 0 ? 'rewound' : undefined;
+}
+
+/** The old directory is kept beside the new one, for whoever wants to look into it. */
+async function copy(postgres: Postgres, source: Connection, log: Log): Promise<string> {
+  const { directory } = postgres;
+  const parent = join(directory, '..');
+  const name = directory.split('/').at(-1) ?? 'data';
+  for (const old of readdirSync(parent).filter((entry) => entry.startsWith(`${name}.before-`)))
+    rmSync(join(parent, old), { recursive: true, force: true });
+  if (existsSync(directory)) renameSync(directory, `${directory}.before-${Date.now()}`);
+  mkdirSync(directory, { mode: 0o700 });
+  const { code, output } = await run(
+    'pg_basebackup',
+    [`--pgdata=${directory}`, `--dbname=${conninfo(source)}`, '--wal-method=stream', '--checkpoint=fast'],
+    source.password,
+  );
+  log('pg_basebackup', { code, output: output.slice(-2000) });
+  if (code !== 0) throw new PgdrError('RejoinFailed', `pg_basebackup ended with ${code}: ${output.slice(-500)}`);
+  return 'copied anew';
+}
+
+/** Makes it a standby of the source; settings appended here come after those that a promotion or a copy left. */
+function follow({ directory }: Postgres, source: Connection): void {
+  writeFileSync(join(directory, 'standby.signal'), '');
+  const passfile = join(directory, 'pgdr.pgpass');
+  writeFileSync(passfile, `*:*:*:${source.username}:${source.password.replace(/([:\\])/g, '\\$1')}\n`);
+  chmodSync(passfile, 0o600);
+  const value = `${conninfo(source)} passfile=${passfile} application_name=pgdr_standby`.replaceAll("'", "''");
+  writeFileSync(
+    join(directory, 'postgresql.auto.conf'),
+    `# pgdr: a standby of the other server\nprimary_conninfo = '${value}'\nrecovery_target_timeline = 'latest'\n`,
+    { flag: 'a' },
+  );
+}
+
+/** Without the password, which other users of the host could read on a command line. */
+function conninfo(source: Connection): string {
+  const quote = (value: string) => `'${value.replace(/(['\\])/g, '\\$1')}'`;
+  const words: [string, string | undefined][] = [
+    ['host', source.host],
+    ['port', String(source.port)],
+    ['user', source.username],
+    ['dbname', source.dbname],
+    ['sslmode', source.sslmode],
+  ];
+  return words.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(value)}`])).join(' ');
+}
+
+async function lastCheckpoint({ directory }: Postgres): Promise<string> {
+  const { output } = await run('pg_controldata', [directory]);
+  return /Latest checkpoint location:\s+(\S+)/.exec(output)?.[1] ?? 'unknown';
+}
+
+function run(command: string, args: string[], password = ''): Promise<{ code: number; output: string }> {
+  return new Promise((done) => {
+    let output = '';
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env.PATH, LANG: 'C', HOME: process.env.HOME, PGPASSWORD: password },
+    });
+    const keep = (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-20_000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.once('error', (error) => done({ code: -1, output: error.message }));
+    child.once('close', (code) => done({ code: code ?? -1, output }));
+  });
+}
