@@ -1,4 +1,5 @@
-import { formatSeconds, type Output } from './output.ts';
+import { humanSeconds } from '../core/human.ts';
+import type { Output } from './output.ts';
 import type { StateWatcher } from './states.ts';
 
 /** Steps of something long, shown as they begin and end, and kept for the report. */
@@ -34,7 +35,7 @@ export function createSteps(output: Output, began: number = Date.now()): Steps {
     const name = record.name.padEnd(26);
     const detail = record.detail ? `  ${output.paint(record.ok ? 'dim' : 'bad', record.detail)}` : '';
     output.line(
-      `${clock()}  ${record.inner ? '  ' : ''}${sign} ${name} ${formatSeconds(record.seconds).padStart(9)}${detail}`,
+      `${clock()}  ${record.inner ? '  ' : ''}${sign} ${name} ${humanSeconds(record.seconds).padStart(9)}${detail}`,
     );
   };
 

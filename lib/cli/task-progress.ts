@@ -1,7 +1,7 @@
 import { FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { taskLogGroup } from '../config/names.ts';
+import { humanBytes } from '../core/human.ts';
 import type { Clients } from './clients.ts';
-import { formatBytes } from './output.ts';
 
 /** How far a running task is, read from the progress lines that it logs (tasks/log.ts). */
 
@@ -36,6 +36,6 @@ export function watchTask(clients: Clients, system: string, executionArn: string
 }
 
 function describe({ work, bytes, totalBytes, bytesPerSecond }: Progress): string {
-  const total = totalBytes > bytes ? ` of about ${formatBytes(totalBytes)}` : '';
-  return `${work} ${formatBytes(bytes)}${total}, ${formatBytes(bytesPerSecond)}/s`;
+  const total = totalBytes > bytes ? ` of about ${humanBytes(totalBytes)}` : '';
+  return `${work} ${humanBytes(bytes)}${total}, ${humanBytes(bytesPerSecond)}/s`;
 }

@@ -8,9 +8,10 @@ import { retentionSchema } from './retention-schema.ts';
 
 // Names are limited by what AWS makes of them: bucket names (63 characters) and role names (64), see names.ts. The
 // system's name has no dash, so that it ends at the first dash of every name and two systems never mix.
+// SSM refuses parameters below /aws… and /ssm….
 const systemName = matching(
-  /^[a-z][a-z0-9]{1,15}$/,
-  '2 to 16 lower-case letters and digits, a letter first, no dash',
+  /^(?!aws|ssm)[a-z][a-z0-9]{1,15}$/,
+  "2 to 16 lower-case letters and digits, a letter first, no dash; not beginning with 'aws' or 'ssm'",
   'acme',
 );
 const region = matching(
@@ -51,14 +52,6 @@ export const configSchema = object({
       message: ` is '${config.regions.recovery}', the primary region. Allowed: another region, or its loss takes both. Example: 'us-east-1'`,
     });
   }
-  for (const [i, { name }] of config.databases.entries()) {
-    if (config.databases.findIndex((other) => other.name === name) === i) continue;
-    context.addIssue({
-      code: 'custom',
-      path: ['databases', i, 'name'],
-      message: ` is '${name}', which another database has. Allowed: a name of its own. Example: '${name}-2'`,
-    });
-  }
 });
 
 /** What an operator writes. */
@@ -83,16 +76,30 @@ export class ConfigError extends Error {
 /** Throws {@link ConfigError} with every problem at once. */
 export function parseConfig(value: unknown): Config {
   const result = configSchema.safeParse(value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) => {
+  const repeated = repeatedNames(value);
+  if (result.success && repeated.length === 0) return result.data;
+  const problems = (result.error?.issues ?? []).flatMap((issue) => {
     const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
     // Unknown keys come as one issue of their object, with a line for each.
     return issue.message
       .split('\n')
       .map((line) => `${path}${line}`.replace(/^\./, '').replace(/^ /, 'the configuration '));
   });
+  problems.push(...repeated);
   throw new ConfigError(
     `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`,
     problems,
   );
+}
+
+/** Asked of what was written: zod compares entries with one another only when each of them is right. */
+function repeatedNames(value: unknown): string[] {
+  const { databases } = Object(value) as { databases?: unknown };
+  const names = Array.isArray(databases) ? databases.map((entry) => Object(entry).name as unknown) : [];
+  return names.flatMap((name, i) => {
+    if (typeof name !== 'string' || names.indexOf(name) === i) return [];
+    return [
+      `databases[${i}].name is '${name}', which another database has. Allowed: a name of its own. Example: '${name}-2'`,
+    ];
+  });
 }

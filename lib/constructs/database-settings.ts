@@ -1,4 +1,3 @@
-import { ParameterTier, StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { clientKeyAlias, settingsParameterName, taskFamily } from '../config/names.ts';
@@ -7,6 +6,7 @@ import { isEverything } from '../core/selection.ts';
 import type { DatabaseSettings } from '../core/settings.ts';
 import { bucketName } from './arns.ts';
 import type { DatabaseRoles } from './database-roles.ts';
+import { SettingsParameter } from './settings-parameter.ts';
 
 /** How Fargate runs a job, in the spelling of its API: CPU units (1024 a vCPU) and MiB. */
 export const taskSettings = (task: DatabaseConfig['logical']['task']): DatabaseSettings['tasks']['backup'] => ({
@@ -70,11 +70,11 @@ export class DatabaseSettingsParameter extends Construct {
         recover: taskSettings(restore.task),
       },
     };
-    new StringParameter(this, 'Parameter', {
+    new SettingsParameter(this, 'Settings', {
       parameterName: settingsParameterName(system, database.name),
       description: `What the workflows of ${system} know of ${database.name}`,
-      stringValue: JSON.stringify(settings),
-      tier: ParameterTier.STANDARD,
+      database: database.name,
+      settings,
     });
   }
 }

@@ -1,10 +1,10 @@
-import { ParameterTier, StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { physicalSettingsParameterName, stateTableName } from '../config/names.ts';
 import type { PhysicalConfig } from '../config/physical-schema.ts';
 import type { PhysicalSettings } from '../core/physical-settings.ts';
 import { taskSettings } from './database-settings.ts';
+import { SettingsParameter } from './settings-parameter.ts';
 
 export interface PhysicalSettingsProps {
   readonly system: string;
@@ -30,11 +30,11 @@ export class PhysicalSettingsParameter extends Construct {
       pitrWindowSeconds: physical.pitrWindow,
       tasks: { base: taskSettings(physical.base.task) },
     };
-    new StringParameter(this, 'Parameter', {
+    new SettingsParameter(this, 'Settings', {
       parameterName: physicalSettingsParameterName(system, database.name),
       description: `Physical backups of ${database.name} in ${system}`,
-      stringValue: JSON.stringify(this.settings),
-      tier: ParameterTier.STANDARD,
+      database: database.name,
+      settings: this.settings,
     });
   }
 }

@@ -255,9 +255,19 @@ describe('physical backups', () => {
 });
 
 describe('values that are refused', () => {
+  test('are told together, a repeated name too', () => {
+    const databases = [1, 2].map(() => ({ ...minimal.databases[0], version: 12 }));
+    expect(problemsOf({ ...minimal, databases })).toEqual([
+      expect.stringContaining('databases[0].version'),
+      expect.stringContaining('databases[1].version'),
+      expect.stringContaining("databases[1].name is 'orders', which another database has"),
+    ]);
+  });
+
   const cases: [what: string, config: unknown, problem: RegExp][] = [
     ['no configuration', undefined, /^the configuration is missing/],
     ['not an object', 5, /^the configuration is 5\. Allowed: an object with the keys name, regions/],
+    ['a name that SSM keeps for itself', { ...minimal, name: 'awsbackup' }, /^name is 'awsbackup'\..*not beginning/],
     ['a name with a dash', { ...minimal, name: 'ac-me' }, /^name is 'ac-me'\..*no dash.*Example: 'acme'/],
     ['a name missing', { ...minimal, name: undefined }, /^name is missing/],
     [

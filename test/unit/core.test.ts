@@ -135,13 +135,17 @@ describe('a failed state', () => {
 describe('numbers for people', () => {
   it.each([
     [0, '0 B'],
-    [1536, '1.5 KiB'],
-    [5 * 1024 ** 3, '5.0 GiB'],
+    [999, '999 B'],
+    [999_949, '999.9 kB'],
+    [999_950, '1.0 MB'],
+    [209_790_108, '209.8 MB'],
   ])('%d bytes', (bytes, text) => expect(humanBytes(bytes)).toBe(text));
   it.each([
     [0.04, '0.0 s'],
     [4.25, '4.3 s'],
-    [59.7, '60 s'],
+    [30, '30 s'],
+    [59.7, '59.7 s'],
+    [273_600, '3 d 4 h'],
     [125, '2 min 5 s'],
     [7300, '2 h 1 min'],
     [3600, '1 h'],

@@ -3,11 +3,12 @@ import { readRole } from '../../aws/state-items.ts';
 import { stateMachineName } from '../../config/names.ts';
 import type { Evidence } from '../../core/failover/evidence.ts';
 import type { Operation, Role } from '../../core/failover/role.ts';
+import { humanSeconds } from '../../core/human.ts';
 import type { Outcome, WorkflowFailure } from '../../core/outcome.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
 import { type FailoverDeployment, openFailover } from '../failover-deployment.ts';
 import { followExecution } from '../follow.ts';
-import { createOutput, formatSeconds, formatTable, type Output } from '../output.ts';
+import { createOutput, formatTable, type Output } from '../output.ts';
 import { errorLines } from '../rehearse/summary.ts';
 import { createSteps, type StepRecord } from '../steps.ts';
 
@@ -155,10 +156,10 @@ function parse<T>(text: string | undefined): T | undefined {
 function render({ ok, outcome, error, seconds = 0, status }: FailoverResult, output: Output): string {
   if (!ok) {
     const lines = errorLines(error as ErrorReport, output);
-    return ['', ...lines, '', output.paint('bad', `${status} after ${formatSeconds(seconds)}.`)].join('\n');
+    return ['', ...lines, '', output.paint('bad', `${status} after ${humanSeconds(seconds)}.`)].join('\n');
   }
   const rows = outcome && 'dryRun' in outcome ? planRows(outcome) : outcomeRows(outcome as Outcome);
-  return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${formatSeconds(seconds)}.`)].join(
+  return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${humanSeconds(seconds)}.`)].join(
     '\n',
   );
 }
@@ -170,7 +171,7 @@ function planRows({ decision, evidence }: Plan): string[][] {
     ...decision.reasons.map((reason) => ['Because', reason]),
     ...evidence.observers.map(({ name, sees, detail }) => [`Seen by ${name}`, `${sees}: ${detail}`]),
     ['Standby', evidence.standby.detail],
-    ['Would be lost', evidence.lossSeconds === null ? 'unknown' : `up to ${formatSeconds(evidence.lossSeconds)}`],
+    ['Would be lost', evidence.lossSeconds === null ? 'unknown' : `up to ${humanSeconds(evidence.lossSeconds)}`],
   ];
 }
 
@@ -182,11 +183,11 @@ export function outcomeRows({ failover, objectives }: Outcome): string[][] {
     ['Writer', `${failover.from} → ${failover.to}, epoch ${failover.epoch}`],
     ['Name', failover.name],
     ['Fence', failover.fence ? `${failover.fence.fence}: ${failover.fence.evidence}` : 'none was needed'],
-    ...failover.phases.map(({ phase, seconds }) => [`RTO, ${phase}`, formatSeconds(seconds)]),
-    ['RTO', `${formatSeconds(failover.rtoSeconds)}, objective ${formatSeconds(objectives.rtoSeconds)}`],
+    ...failover.phases.map(({ phase, seconds }) => [`RTO, ${phase}`, humanSeconds(seconds)]),
+    ['RTO', `${humanSeconds(failover.rtoSeconds)}, objective ${humanSeconds(objectives.rtoSeconds)}`],
     [
       'Lost',
-      loss ? `${formatSeconds(loss.lowerSeconds)} to ${upper == null ? 'unknown' : formatSeconds(upper)}` : 'unknown',
+      loss ? `${humanSeconds(loss.lowerSeconds)} to ${upper == null ? 'unknown' : humanSeconds(upper)}` : 'unknown',
     ],
     ['Old writer', failover.oldWriter],
     ...failover.applications.map(({ service, restarted }) => [service, restarted ? 'restarted' : 'NOT restarted']),

@@ -1,3 +1,4 @@
+import { humanBytes } from '../../core/human.ts';
 import { adhocPrefix, logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
 import { backupBytes, backupRawBytes, countTables, parseManifest, takenAt } from '../../core/manifest.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
@@ -9,7 +10,7 @@ import { openDeployment } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, proofsPrefix, readObject } from '../evidence.ts';
-import { createOutput, formatBytes, formatTable } from '../output.ts';
+import { createOutput, formatTable } from '../output.ts';
 
 export interface ListOptions {
   readonly json?: boolean;
@@ -135,8 +136,8 @@ function render(backups: readonly ListedBackup[]): string {
   const rows = backups.map((backup) => [
     backup.id,
     backup.problem ? 'unreadable manifest' : backup.takenAt.replace(/\.\d+Z$/, 'Z'),
-    formatBytes(backup.bytes),
-    formatBytes(backup.rawBytes),
+    humanBytes(backup.bytes),
+    humanBytes(backup.rawBytes),
     String(backup.tables),
     backup.partial === null ? 'everything' : `${backup.adhoc ? 'as asked: ' : ''}${backup.partial}`,
     backup.verifiedAt?.replace(/\.\d+Z$/, 'Z') ?? 'no',

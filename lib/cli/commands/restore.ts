@@ -4,6 +4,7 @@ import { getStream } from '../../aws/object-store.ts';
 import { parseToc, type TocEntry } from '../../core/archive-toc.ts';
 import { chooseAmong, databaseToRestore } from '../../core/backup-choice.ts';
 import { PgdrError } from '../../core/errors.ts';
+import { humanBytes } from '../../core/human.ts';
 import { foldersOf } from '../../core/keys.ts';
 import { type DatabaseBackup, parseManifest } from '../../core/manifest.ts';
 import { objectOf, planRestore, type RestorePlan } from '../../core/restore-plan.ts';
@@ -14,7 +15,7 @@ import { openDeployment } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
-import { createOutput, formatBytes, formatTable } from '../output.ts';
+import { createOutput, formatTable } from '../output.ts';
 import { restoreAt, targetOf } from './restore-at.ts';
 import { runWorkflow } from './workflow.ts';
 
@@ -215,7 +216,7 @@ function render({
     ['Backup', `${backup.id}, database ${backup.database}, taken ${backup.takenAt}`],
     ...(partial === null ? [] : [['Partial', `the backup is not of everything: ${partial}`]]),
     ['Restore', `${what}${schemaOnly ? ', without rows' : ''}: ${tables.length} tables with rows`],
-    ['Read', `${formatBytes(bytes)} stored (${formatBytes(rawBytes)} dumped) in ${objects.length} objects`],
+    ['Read', `${humanBytes(bytes)} stored (${humanBytes(rawBytes)} dumped) in ${objects.length} objects`],
     ['Into', `database ${target.database} of the server that secret ${target.secret} names`],
     ...(target.schema === null ? [] : [['Schema', target.schema]]),
     ...(target.overwrite ? [['Overwrite', `data in ${target.database} is replaced`]] : []),

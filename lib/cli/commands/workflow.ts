@@ -1,10 +1,11 @@
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { humanBytes, humanSeconds } from '../../core/human.ts';
 import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
 import { openDeployment } from '../context.ts';
 import { readSettings, stateMachineArn } from '../deployed.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
 import { followExecution } from '../follow.ts';
-import { createOutput, formatBytes, formatSeconds, formatTable, type Output } from '../output.ts';
+import { createOutput, formatTable, type Output } from '../output.ts';
 import { errorLines } from '../rehearse/summary.ts';
 import { createSteps, type StepRecord } from '../steps.ts';
 import { watchTask } from '../task-progress.ts';
@@ -139,21 +140,21 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
       '',
       ...errorLines(error as ErrorReport, output),
       '',
-      output.paint('bad', `${status} after ${formatSeconds(seconds)}.`),
+      output.paint('bad', `${status} after ${humanSeconds(seconds)}.`),
     ].join('\n');
   const rows: string[][] = [];
   const { backup, proof, restore, retention, objectives } = outcome ?? {};
   if (backup) {
     rows.push(['Backup', backup.id], ['Taken', backup.takenAt]);
-    rows.push(['Size', `${formatBytes(backup.bytes)} stored of ${formatBytes(backup.rawBytes)} dumped`]);
+    rows.push(['Size', `${humanBytes(backup.bytes)} stored of ${humanBytes(backup.rawBytes)} dumped`]);
     if (backup.partial !== null) rows.push(['Partial', `not of everything: ${backup.partial}`]);
     rows.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
   }
   if (proof) {
     rows.push(['Backup', proof.backupId], ['Proof', `${proof.level}, ${proof.tables} tables, ${proof.rows} rows`]);
     if (proof.partial !== null) rows.push(['Partial', `a proof of this part alone: ${proof.partial}`]);
-    rows.push(['RTO', `${formatSeconds(proof.rtoSeconds)}, objective ${formatSeconds(objectives?.rtoSeconds ?? 0)}`]);
-    rows.push(['RPO', `${formatSeconds(proof.rpoSeconds)}, objective ${formatSeconds(objectives?.rpoSeconds ?? 0)}`]);
+    rows.push(['RTO', `${humanSeconds(proof.rtoSeconds)}, objective ${humanSeconds(objectives?.rtoSeconds ?? 0)}`]);
+    rows.push(['RPO', `${humanSeconds(proof.rpoSeconds)}, objective ${humanSeconds(objectives?.rpoSeconds ?? 0)}`]);
     rows.push(['Report', proof.reportKey]);
   }
   if (restore) {
@@ -162,7 +163,7 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
     if (restore.partial !== null) rows.push(['Partial', `the backup is not of everything: ${restore.partial}`]);
     rows.push(['Into', `${toDatabase}${toSchema === null ? '' : `, schema ${toSchema}`} on ${host}`]);
     rows.push(['Compared', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
-    rows.push(['Read', `${formatBytes(restore.bytes)} in ${restore.objects} objects`]);
+    rows.push(['Read', `${humanBytes(restore.bytes)} in ${restore.objects} objects`]);
     for (const { what, why } of restore.omitted) rows.push(['Not restored', `${what}: ${why}`]);
     if (restore.moreOmitted > 0) rows.push(['Not restored', `and ${restore.moreOmitted} more`]);
   }
@@ -172,10 +173,10 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
     for (const { id, why } of retention.expires) rows.push([verb, `${id}: ${why}`]);
     const more = retention.expired - retention.expires.length;
     if (more > 0) rows.push([verb, `and ${more} more`]);
-    const counted = `${retention.objects} objects, ${formatBytes(retention.bytes)}`;
+    const counted = `${retention.objects} objects, ${humanBytes(retention.bytes)}`;
     rows.push([retention.dryRun ? 'Would be removed' : 'Removed', counted], ['Plan', retention.planKey]);
   }
-  return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${formatSeconds(seconds)}.`)].join(
+  return ['', formatTable(['Measured', ''], rows), '', output.paint('good', `Done in ${humanSeconds(seconds)}.`)].join(
     '\n',
   );
 }

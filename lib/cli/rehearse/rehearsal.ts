@@ -5,6 +5,7 @@ import type { DescribeExecutionOutput } from '@aws-sdk/client-sfn';
 import { type Cloud, startCloud } from '../../../local/cloud.ts';
 import type { ImageRoot } from '../../../local/runtime/image-root.ts';
 import { scheduleName } from '../../config/names.ts';
+import { humanBytes } from '../../core/human.ts';
 import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import { tellsOutcome } from '../../core/slack-message.ts';
@@ -13,7 +14,6 @@ import { readSettings } from '../deployed.ts';
 import { CliError } from '../errors.ts';
 import { followExecution } from '../follow.ts';
 import { onInterrupt } from '../interrupt.ts';
-import { formatBytes } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import type { StateStep } from '../states.ts';
 import type { Steps } from '../steps.ts';
@@ -143,8 +143,8 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       return started;
     });
     const sourceBytes = await steps.run('Load data', async (say) => {
-      const bytes = await fillDemoDatabase(source, options.size, (now) => say(formatBytes(now)));
-      say(`${formatBytes(bytes)} of tables and indexes`);
+      const bytes = await fillDemoDatabase(source, options.size, (now) => say(humanBytes(now)));
+      say(`${humanBytes(bytes)} of tables and indexes`);
       return bytes;
     });
     const clients = createClients(cloud.client(region));

@@ -1,4 +1,5 @@
-import { formatBytes, formatSeconds, formatTable, type Output } from '../output.ts';
+import { humanBytes, humanSeconds } from '../../core/human.ts';
+import { formatTable, type Output } from '../output.ts';
 import type { RehearsalResult } from './result.ts';
 
 /** The end of a rehearsal on a terminal. */
@@ -29,7 +30,7 @@ export function errorLines(error: NonNullable<RehearsalResult['error']>, output:
 }
 
 function verdictOf({ ok, fault, seconds, proof }: RehearsalResult): string {
-  const took = formatSeconds(seconds);
+  const took = humanSeconds(seconds);
   if (fault) {
     return fault.held
       ? `The fault ${fault.name} ended as it must, with ${fault.expectedError}. ${took}.`
@@ -46,7 +47,7 @@ function factsOf(result: RehearsalResult): string[][] {
       ['Backup', backup.id],
       [
         'Size',
-        `${formatBytes(backup.bytes)} stored of ${formatBytes(backup.rawBytes)} dumped (${(backup.rawBytes / Math.max(1, backup.bytes)).toFixed(2)} : 1)`,
+        `${humanBytes(backup.bytes)} stored of ${humanBytes(backup.rawBytes)} dumped (${(backup.rawBytes / Math.max(1, backup.bytes)).toFixed(2)} : 1)`,
       ],
       ['Content', `${backup.tables} tables in ${backup.objects} objects`],
       ['Read back', backup.verifiedAt ?? 'no'],
@@ -75,6 +76,6 @@ function factsOf(result: RehearsalResult): string[][] {
 }
 
 const against = (measured: number, objective: number | undefined): string =>
-  `${formatSeconds(measured)}${objective === undefined ? '' : `, objective ${formatSeconds(objective)}${measured > objective ? ': MISSED' : ''}`}`;
+  `${humanSeconds(measured)}${objective === undefined ? '' : `, objective ${humanSeconds(objective)}${measured > objective ? ': MISSED' : ''}`}`;
 
 const round = (value: number): string => String(Math.round(value * 100) / 100);

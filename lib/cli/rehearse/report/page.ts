@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { humanBytes, humanSeconds } from '../../../core/human.ts';
 import { page } from '../../../core/page/document.ts';
 import { type Html, html } from '../../../core/page/html.ts';
 import { mark } from '../../../core/page/parts.ts';
-import { formatBytes, formatSeconds } from '../../output.ts';
 import type { RehearsalResult } from '../result.ts';
 import { plainText } from '../webhook.ts';
 
@@ -18,7 +18,7 @@ export function reportPage(result: RehearsalResult): string {
   return page({
     title,
     state: result.ok ? 'good' : 'bad',
-    subtitle: `${result.startedAt} · ${formatSeconds(result.seconds)} in all · PostgreSQL ${result.postgres.version}`,
+    subtitle: `${result.startedAt} · ${humanSeconds(result.seconds)} in all · PostgreSQL ${result.postgres.version}`,
     footer: html`Written by <code>pgdr rehearse</code>: the deployed templates, run on a local cloud against a real PostgreSQL server.`,
     body: html`${tiles(result)}
 ${failure(result)}
@@ -47,12 +47,12 @@ function tiles({ backup, proof, rpoSeconds, rtoSeconds, objectives, writeLoad }:
       ? undefined
       : html`<div class="tile"><span>${label}</span><b>${value}</b><span>${note}</span></div>`;
   const against = (measured: number, objective: number | undefined) =>
-    objective === undefined ? '' : `objective ${formatSeconds(objective)}${measured > objective ? ', missed' : ''}`;
+    objective === undefined ? '' : `objective ${humanSeconds(objective)}${measured > objective ? ', missed' : ''}`;
   return html`<div class="tiles">
 ${tile('Proof', proof && (proof.level ?? 'none'), proof ? `${proof.tables} tables, ${Number(proof.rows).toLocaleString('en')} rows` : '')}
-${tile('RTO measured', rtoSeconds === undefined ? undefined : formatSeconds(rtoSeconds), against(rtoSeconds ?? 0, objectives?.rtoSeconds))}
-${tile('RPO measured', rpoSeconds === undefined ? undefined : formatSeconds(rpoSeconds), against(rpoSeconds ?? 0, objectives?.rpoSeconds))}
-${tile('Backup', backup && formatBytes(backup.bytes), backup ? `of ${formatBytes(backup.rawBytes)} dumped` : '')}
+${tile('RTO measured', rtoSeconds === undefined ? undefined : humanSeconds(rtoSeconds), against(rtoSeconds ?? 0, objectives?.rtoSeconds))}
+${tile('RPO measured', rpoSeconds === undefined ? undefined : humanSeconds(rpoSeconds), against(rpoSeconds ?? 0, objectives?.rpoSeconds))}
+${tile('Backup', backup && humanBytes(backup.bytes), backup ? `of ${humanBytes(backup.rawBytes)} dumped` : '')}
 ${tile('Written meanwhile', writeLoad?.commits.toLocaleString('en'), 'acknowledged commits')}
 </div>`;
 }
@@ -81,7 +81,7 @@ ${ordered.map(
   (step) => html`<div class="step${step.inner ? ' inner' : ''}">
   <span class="name${step.ok ? '' : ' no'}">${step.ok ? '' : '✗ '}${step.name}</span>
   <span class="track" title="${step.detail ?? step.name}"><span class="bar ${step.group}${step.ok ? '' : ' bad'}" style="left:${percent(step.offset - from)}%;width:${percent(step.seconds)}%"></span></span>
-  <span class="time">${formatSeconds(step.seconds)}</span></div>`,
+  <span class="time">${humanSeconds(step.seconds)}</span></div>`,
 )}
 </div><div class="legend"><span><i style="background:var(--prepare)"></i>preparation</span><span><i style="background:var(--backup)"></i>backup-logical</span><span><i style="background:var(--restore)"></i>restore-test</span></div></div>`;
 }
@@ -100,9 +100,9 @@ function backup({ backup, sourceBytes }: RehearsalResult): Html | undefined {
 <dt>Id</dt><dd><code>${backup.id}</code></dd>
 <dt>Snapshot taken</dt><dd>${backup.takenAt}</dd>
 <dt>Manifest</dt><dd><code>${backup.manifestKey}</code></dd>
-<dt>Stored</dt><dd>${formatBytes(backup.bytes)} of ${formatBytes(backup.rawBytes)} dumped (${ratio} : 1)${sourceBytes === undefined ? '' : `, from ${formatBytes(sourceBytes)} in the server`}</dd>
+<dt>Stored</dt><dd>${humanBytes(backup.bytes)} of ${humanBytes(backup.rawBytes)} dumped (${ratio} : 1)${sourceBytes === undefined ? '' : `, from ${humanBytes(sourceBytes)} in the server`}</dd>
 <dt>Content</dt><dd>${backup.tables} tables in ${backup.objects} objects</dd>
-<dt>Took</dt><dd>${formatSeconds(backup.taskSeconds)}, of which ${formatSeconds(backup.uploadSeconds)} streaming</dd>
+<dt>Took</dt><dd>${humanSeconds(backup.taskSeconds)}, of which ${humanSeconds(backup.uploadSeconds)} streaming</dd>
 <dt>Read back</dt><dd>${backup.verifiedAt ?? 'no'}</dd>
 </dl></div>`;
 }
