@@ -12,6 +12,7 @@ import { bindLog, log } from './log.ts';
 import { recoverJob } from './recover-job.ts';
 import { restoreJob } from './restore-job.ts';
 import { restoreTest } from './restore-test.ts';
+import { restoreTestPhysical } from './restore-test-physical.ts';
 
 /**
  * The entry point of the task container: the job's name is the argument, its input and the task token are in the
@@ -26,6 +27,7 @@ const jobs: Readonly<Record<string, Job>> = {
   'backup-physical': backupPhysical,
   recover: recoverJob,
   'restore-test': restoreTest,
+  'restore-test-physical': restoreTestPhysical,
   restore: restoreJob,
 };
 

@@ -1,25 +1,16 @@
-import { putOnce } from '../lib/aws/object-store.ts';
-import * as keys from '../lib/core/keys.ts';
+import { proofKey } from '../lib/core/keys.ts';
 import { versionText } from '../lib/core/manifest.ts';
 import type { ProofSummary } from '../lib/core/outcome.ts';
-import {
-  type DatabaseProof,
-  failedChecks,
-  highestLevel,
-  lowestLevel,
-  type ProofReport,
-  tablesOf,
-  totalRows,
-} from '../lib/core/proof.ts';
-import { proofPage } from '../lib/core/proof-page.ts';
+import { type DatabaseProof, highestLevel } from '../lib/core/proof.ts';
 import { assertionsOf } from '../lib/core/settings.ts';
 import { startEphemeralServer } from '../lib/postgres/ephemeral.ts';
 import { checkNotOlder } from '../lib/postgres/preflight.ts';
 import { toolVersion } from '../lib/postgres/tools.ts';
 import { openBackupStore } from './backup-store.ts';
 import { chooseBackup } from './choose-backup.ts';
-import { type JobContext, JobFailure } from './job.ts';
+import type { JobContext } from './job.ts';
 import { log } from './log.ts';
+import { concludeProof } from './proof-report.ts';
 import { prove } from './prove.ts';
 import { restore } from './restore.ts';
 
@@ -28,7 +19,7 @@ import { restore } from './restore.ts';
  * levels are in docs/architecture.md. The report is stored whether or not the proof holds.
  */
 export async function restoreTest(context: JobContext): Promise<ProofSummary> {
-  const { settings, signal, attempt, directory } = context;
+  const { settings, signal, directory } = context;
   const began = Date.now();
   const seconds = (since: number) => (Date.now() - since) / 1000;
   const store = await openBackupStore(settings);
@@ -59,49 +50,17 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       const level = highestLevel(checks);
       databases.push({ name, level, partial, checks, tables, rpoSeconds: rpo.seconds, rpoFrom: rpo.from });
     }
-    const [broken] = databases.flatMap(({ name, checks }) => failedChecks(checks).map((check) => ({ name, check })));
-    const level = lowestLevel(databases.map((database) => database.level));
-    const tables = tablesOf({ databases });
-    const report: ProofReport = {
-      schemaVersion: 1,
-      id: keys.timeOrderedId(new Date(began), attempt),
-      database: settings.database,
+    return await concludeProof(context, store, {
+      began,
+      keyOf: proofKey,
       backupId: manifest.id,
       manifestKey: key,
       sourceVersion: versionText(manifest.serverVersionNum),
       serverVersion: server.version,
-      level,
-      holds: broken === undefined,
       databases,
-      startedAt: new Date(began).toISOString(),
       restoreSeconds,
       proofSeconds: seconds(proofBegan),
-      rpoSeconds: Math.max(...databases.map((database) => database.rpoSeconds)),
-      rtoSeconds: seconds(began),
-    };
-    const reportKey = keys.proofKey(settings, report.id, 'json');
-    await putOnce(store, reportKey, Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
-    await putOnce(store, keys.proofKey(settings, report.id, 'html'), Buffer.from(proofPage(report)));
-    const summary: ProofSummary = {
-      id: report.id,
-      reportKey,
-      backupId: manifest.id,
-      level,
-      databases: databases.map(({ name }) => name),
-      partial: databases[0]?.partial ?? null,
-      tables: tables.length,
-      rows: totalRows(tables),
-      restoreSeconds,
-      proofSeconds: report.proofSeconds,
-      rpoSeconds: report.rpoSeconds,
-      rtoSeconds: report.rtoSeconds,
-    };
-    if (broken) {
-      const { name, check } = broken;
-      const where = databases.length > 1 ? `${name}: ` : '';
-      throw new JobFailure(check.error ?? 'Unexpected', `${where}${check.name}: ${check.detail}`, { proof: summary });
-    }
-    return summary;
+    });
   } finally {
     await server.stop();
   }

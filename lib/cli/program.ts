@@ -110,10 +110,9 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
       return run((await import('./commands/backup.ts')).backup(database, options));
     });
   workflow('base-backup', 'backup-physical', 'take a base backup now, verify it, and follow it to its end');
-  workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it').option(
-    '--backup <id>',
-    'a backup other than the latest',
-  );
+  workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it')
+    .option('--backup <id>', 'a backup other than the latest')
+    .option('--physical', 'recover the newest base backup with all stored WAL, and prove that');
 
   program
     .command('retention')

@@ -41,6 +41,8 @@ export const notificationDeadLetterQueueName = (system: string): string => `${sy
 export const scheduleGroupName = (system: string): string => `${system}-pgdr`;
 export const scheduleName = (system: string, database: string, workflow: string): string =>
   `${system}-${database}-${workflow}`;
+/** The schedule that starts the restore test of base backups and WAL. */
+export const physicalRestoreTest = 'restore-test-physical';
 export const scheduleDeadLetterQueueName = (system: string): string => `${system}-schedule-dead-letters`;
 export const settingsParameterName = (system: string, database: string): string => `/${system}/databases/${database}`;
 export const retentionSettingsParameterName = (system: string, database: string): string =>

@@ -3,7 +3,7 @@ import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { taskRoleName } from '../config/names.ts';
-import { adhocPrefix, databasePrefix, lineagePrefix } from '../core/keys.ts';
+import { adhocPrefix, databasePrefix, lineagePrefix, recoveryProofPrefix } from '../core/keys.ts';
 import { bucketArn, bucketKey, secretArn, stateMachineArn } from './arns.ts';
 import { clientKeyGrants } from './client-key-grants.ts';
 import { allow, type Grant, makeRole } from './permissions.ts';
@@ -24,6 +24,7 @@ export class DatabaseRoles extends Construct {
     const { name, lineage, primary, restore, physical } = database;
     const prefix = databasePrefix({ system, database: name });
     const proofs = `${lineagePrefix({ system, database: name, lineage })}proofs/`;
+    const recoveryProofs = recoveryProofPrefix({ system, database: name, lineage });
     const recovered = adhocPrefix({ system, database: name, lineage });
     const ownObjects = 'Keys are made for each backup; the prefix is this database.';
     const { region } = Stack.of(this);
@@ -105,7 +106,7 @@ export class DatabaseRoles extends Construct {
         ? [
             {
               actions: ['s3:PutObject', 's3:PutObjectRetention', 's3:AbortMultipartUpload'],
-              resources: [bucketArn(this, system, `${recovered}*`)],
+              resources: [bucketArn(this, system, `${recovered}*`), bucketArn(this, system, `${recoveryProofs}*`)],
               wildcard: ownObjects,
             },
             answer('restore'),

@@ -10,6 +10,10 @@ export interface DatabaseScheduleProps {
   /** The state machine or function that it starts, by its file. */
   readonly starts: string;
   readonly kind: 'workflow' | 'function';
+  /** Where two schedules start the same. @default starts */
+  readonly name?: string;
+  /** What it is told beside the database. */
+  readonly input?: Readonly<Record<string, string>>;
   /** An expression of EventBridge Scheduler, in UTC. */
   readonly expression: string;
   readonly enabled: boolean;
@@ -23,7 +27,7 @@ export class DatabaseSchedule extends Construct {
     super(scope, id);
     const { system, database, starts, kind } = props;
     new CfnSchedule(this, 'Schedule', {
-      name: scheduleName(system, database, starts),
+      name: scheduleName(system, database, props.name ?? starts),
       groupName: scheduleGroupName(system),
       description: `Starts ${starts} of ${database}`,
       scheduleExpression: props.expression,
@@ -33,7 +37,7 @@ export class DatabaseSchedule extends Construct {
       target: {
         arn: kind === 'workflow' ? stateMachineArn(this, system, starts) : functionArn(this, system, starts),
         roleArn: roleArn(this, scheduleRoleName(system, Stack.of(this).region)),
-        input: JSON.stringify({ database }),
+        input: JSON.stringify({ database, ...props.input }),
         ...(kind === 'workflow'
           ? {
               // Six hours late is better than not at all; after that the next run is nearer than the missed one.

@@ -12,6 +12,7 @@
  *                                      /{TLI}/{SEGMENT}.zst · {TLI}/parts/{SEGMENT}/{start}-{end}.zst · {TLI}.history
  *                                      /gaps/{timeline}-{start}-{end}.json · points/{timeline}-{lsn}.json
  *     {system}/{database}/{lineage}/retention/{planId}.json               what was removed, and why
+ *     {system}/{database}/{lineage}/recovery-proofs/{proofId}.json · {proofId}.html
  *     {system}/{database}/{lineage}/proofs/{proofId}.json · {proofId}.html
  */
 
@@ -116,6 +117,11 @@ export const proofKey = (of: Lineage, proofId: string, extension: 'json' | 'html
   `${lineagePrefix(of)}proofs/${proofId}.${extension}`;
 
 export const retentionPlanKey = (of: Lineage, planId: string): string => `${lineagePrefix(of)}retention/${planId}.json`;
+
+/** Of recoveries from base backups and WAL: apart, since their times and ages say something else. */
+export const recoveryProofPrefix = (of: Lineage): string => `${lineagePrefix(of)}recovery-proofs/`;
+export const recoveryProofKey = (of: Lineage, proofId: string, extension: 'json' | 'html'): string =>
+  `${recoveryProofPrefix(of)}${proofId}.${extension}`;
 
 /** The folder of the backup whose manifest this is. */
 export const prefixOfManifest = (key: string): string => key.slice(0, key.lastIndexOf('/') + 1);

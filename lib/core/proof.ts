@@ -261,10 +261,41 @@ export function judgeUse({ storage, assertions }: Usable, rpo: MeasuredRpo): Che
   ];
 }
 
+/**
+ * Checks of a server that was recovered from a base backup and WAL: a copy of the source's own files, so that there is
+ * nothing to compare structure and rows with but themselves.
+ */
+export function judgeRecovered(
+  restored: Restored,
+  recovery: { readonly objects: number; readonly lsn: string; readonly timeline: number; readonly checksums: boolean },
+): Check[] {
+  const rows = restored.tables.reduce((total, { rows }) => total + BigInt(rows), 0n);
+  const pages = recovery.checksums ? 'every page had its checksum' : 'the server has no page checksums';
+  return [
+    check('L0', 'object hashes', [], `${recovery.objects} objects have the SHA-256 of the manifest`),
+    check('L1', 'pg_verifybackup', [], 'every file is as the server sent it'),
+    check(
+      'L2',
+      'recovery',
+      [],
+      `replayed to ${recovery.lsn} on timeline ${recovery.timeline}, the end of what is stored`,
+    ),
+    check(
+      'L3',
+      'foreign keys',
+      restored.foreignKeys
+        .filter((key) => key.orphans !== '0')
+        .map((key) => `${key.name} on ${key.table} has ${key.orphans} orphans`),
+      `${restored.foreignKeys.length} keys without orphans`,
+    ),
+    check('L4', 'every row read', [], `${rows} rows of ${restored.tables.length} tables; ${pages}`),
+  ];
+}
+
 export interface MeasuredRpo {
   /** How old the newest kept write was. */
   readonly seconds: number;
-  readonly from: 'newest heartbeat' | 'snapshot of the backup';
+  readonly from: 'newest heartbeat' | 'snapshot of the backup' | 'last recovered transaction';
 }
 
 /** What would be lost had the source died at `at` (milliseconds since the epoch). */

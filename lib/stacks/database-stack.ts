@@ -2,7 +2,7 @@ import { Stack, Tags } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
-import { databaseStackName } from '../config/names.ts';
+import { databaseStackName, physicalRestoreTest } from '../config/names.ts';
 import { AlarmSet } from '../constructs/alarm-set.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
 import { DatabaseSchedule } from '../constructs/database-schedule.ts';
@@ -45,6 +45,13 @@ export class DatabaseStack extends Stack {
       expression: database.logical.schedule.expression,
     });
     if (physical) {
+      new DatabaseSchedule(this, 'RestoreTestPhysical', {
+        ...common,
+        starts: 'restore-test',
+        name: physicalRestoreTest,
+        input: { kind: 'physical' },
+        expression: database.restoreTest.schedule.expression,
+      });
       new DatabaseSchedule(this, 'BackupPhysical', {
         ...common,
         starts: 'backup-physical',

@@ -51,6 +51,16 @@ describe('a base backup', () => {
   });
 });
 
+describe('a restore test of base backup and WAL', () => {
+  it('proves what can be recovered, and how much would be lost', async () => {
+    const { outcome, failure } = await runs.rehearsal.run('restore-test', 'restore-test-physical');
+    expect(failure).toBeUndefined();
+    expect(outcome?.proof).toMatchObject({ level: 'L5', databases: ['orders'] });
+    expect(outcome?.proof?.reportKey).toContain('/recovery-proofs/');
+    expect(outcome?.proof?.rpoSeconds).toBeGreaterThan(0);
+  });
+});
+
 describe('a restore to a point in time', () => {
   it('brings rows back into a schema beside the live ones, and moves nothing else', async () => {
     const [before] = await runs.sql(

@@ -60,6 +60,14 @@ describe('a restore test that succeeds', () => {
     });
   });
 
+  test('of base backups and WAL runs on the major of the server itself', async () => {
+    const task = firstCall(await start({}, { database: 'orders', kind: 'physical' }), 'Restore and prove');
+    expect(task).toMatchObject({
+      TaskDefinition: 'acme-pgdr-pg17',
+      Overrides: { ContainerOverrides: [{ Name: 'task', Command: ['restore-test-physical'] }] },
+    });
+  });
+
   test('takes the newest backup, or the one that the input names', async () => {
     expect(jobInput(await start())).toMatchObject({ settings, backupId: null });
     expect(jobInput(await start({}, { database: 'orders', backupId: 'b7' }))).toMatchObject({ backupId: 'b7' });

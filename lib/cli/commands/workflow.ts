@@ -17,6 +17,8 @@ export interface WorkflowOptions {
   readonly wait: boolean;
   /** restore-test alone: a backup other than the latest. */
   readonly backup?: string;
+  /** restore-test alone: of base backups and WAL. */
+  readonly physical?: boolean;
 }
 
 /** What `pgdr backup` and `pgdr restore-test` print with `--json`; documented in docs/cli.md. */
@@ -57,6 +59,7 @@ export async function runWorkflow(
     const executionArn = await start(clients.sfn, stateMachine, {
       database,
       ...(options.backup && { backupId: options.backup }),
+      ...(options.physical && { kind: 'physical' }),
       ...input,
     });
     const base = { workflow, database, region: clients.region, executionArn };

@@ -74,8 +74,8 @@ export interface Rehearsal {
   readonly directory: string;
   /** Puts another value into the secret of the database. */
   setDatabaseSecret(value: unknown): Promise<void>;
-  /** Makes the time of the workflow's schedule come now, and follows the execution that it starts to its end. */
-  run(workflow: Workflow): Promise<WorkflowRun>;
+  /** Makes the time of the workflow's schedule (of its name, unless another) come now, and follows the execution to its end. */
+  run(workflow: Workflow, schedule?: string): Promise<WorkflowRun>;
   /** Makes the time of the posture's schedule come now. */
   publishPosture(): Promise<void>;
   /** Stops everything that was started. Safe to call twice. */
@@ -176,7 +176,7 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       async publishPosture() {
         await cloud.scheduler.fire(region, scheduleName(system, database, 'publish-posture'));
       },
-      run: (workflow) => runWorkflow({ cloud, clients, webhook, steps }, workflow),
+      run: (workflow, schedule = workflow) => runWorkflow({ cloud, clients, webhook, steps }, workflow, schedule),
     };
   } catch (error) {
     await stop();
@@ -199,9 +199,10 @@ const createSecret = (clients: Clients, name: string, value: unknown) =>
 async function runWorkflow(
   { cloud, clients, webhook, steps }: Pick<Rehearsal, 'cloud' | 'clients' | 'webhook'> & { steps: Steps },
   workflow: Workflow,
+  schedule: string,
 ): Promise<WorkflowRun> {
   const slackBefore = webhook.messages.length;
-  const { executionArn } = await cloud.scheduler.fire(region, scheduleName(system, database, workflow));
+  const { executionArn } = await cloud.scheduler.fire(region, scheduleName(system, database, schedule));
   if (executionArn === undefined) {
     throw new CliError('ScheduleFailed', `The schedule of ${workflow} was due, but no execution started.`, {
       tryNext: 'Look for its message in the dead-letter queue of the schedules.',
