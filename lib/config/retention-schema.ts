@@ -1,20 +1,22 @@
+import type { DurationText } from './duration.ts';
 import { duration, object, oneOf } from './fields.ts';
 
 /** How long backups stay. `retention` beside `databases` is for all of them; a database may have its own `daily` and `monthly`. */
 
 const day = 86_400;
 
-const wholeDays = duration('1 day', '36500 days', '30 days').refine((seconds) => seconds % day === 0, {
-  error: (issue) => ` is ${issue.input} seconds. Allowed: whole days. Example: '30 days'`,
-});
+const wholeDays = (from: DurationText, to: DurationText) =>
+  duration(from, to, '30 days').refine((seconds) => seconds % day === 0, {
+    error: (issue) => ` is ${issue.input} seconds. Allowed: whole days. Example: '30 days'`,
+  });
 
 const lock = object({
   mode: oneOf(['GOVERNANCE', 'COMPLIANCE'], 'GOVERNANCE').default('GOVERNANCE'),
-  duration: wholeDays.default(30 * day),
+  duration: wholeDays('1 day', '36500 days').default(30 * day),
 });
 
 /** Every backup of a week at the least, so that there is always something to go back to. */
-const daily = duration('7 days', '3650 days', '30 days');
+const daily = wholeDays('7 days', '3650 days');
 const monthly = duration('30 days', '30 years', '7 years');
 const elsewhere = { pitr: 'it is pitrWindow of a database, under physical' };
 

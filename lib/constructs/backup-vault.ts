@@ -1,6 +1,13 @@
 import { Aws, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Key } from 'aws-cdk-lib/aws-kms';
-import { BlockPublicAccess, Bucket, BucketEncryption, ObjectLockRetention, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  ObjectLockRetention,
+  ObjectOwnership,
+  StorageClass,
+} from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 import { accessLogBucketName, keyAlias } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
@@ -10,6 +17,8 @@ import { acknowledge } from './permissions.ts';
 export interface BackupVaultProps {
   readonly system: string;
   readonly lock: Config['retention']['lock'];
+  /** Seconds: the longest `daily` of any database. What is older and still there is a monthly archive. */
+  readonly longestDaily: number;
 }
 
 /** The bucket that backups are written to once, its key, and the log of who touched it. All outlive their stack. */
@@ -17,7 +26,7 @@ export class BackupVault extends Construct {
   readonly key: Key;
   readonly bucket: Bucket;
 
-  constructor(scope: Construct, id: string, { system, lock }: BackupVaultProps) {
+  constructor(scope: Construct, id: string, { system, lock, longestDaily }: BackupVaultProps) {
     super(scope, id);
     this.key = new Key(this, 'Key', {
       alias: keyAlias(system),
@@ -62,6 +71,17 @@ export class BackupVault extends Construct {
         // Nothing is overwritten, so only what somebody deleted becomes noncurrent. It can be had back for as long as
         // locks last, and is not paid for beyond that; what is locked for longer stays until its lock is over.
         { id: 'expire-deleted-versions', noncurrentVersionExpiration: retention, expiredObjectDeleteMarker: true },
+        // A class that is read at once and without a request to thaw: an archive restores as fast as a daily backup.
+        // Tables that a young backup refers to may be among what is moved; they read the same.
+        {
+          id: 'archive-what-outlives-the-dailies',
+          transitions: [
+            {
+              storageClass: StorageClass.GLACIER_INSTANT_RETRIEVAL,
+              transitionAfter: Duration.days(longestDaily / 86_400 + 1),
+            },
+          ],
+        },
       ],
     });
   }

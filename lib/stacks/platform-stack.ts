@@ -51,7 +51,14 @@ export class PlatformStack extends Stack {
     // The library orders functions and machines behind the policy of their role, which names the role a second time.
     this.templateOptions.metadata = { 'cfn-lint': { config: { ignore_checks: ['W3005'] } } };
 
-    const vault = new BackupVault(this, 'Vault', { system, lock: config.retention.lock });
+    const vault = new BackupVault(this, 'Vault', {
+      system,
+      lock: config.retention.lock,
+      longestDaily: Math.max(
+        config.retention.daily,
+        ...config.databases.map(({ retention }) => retention.daily ?? config.retention.daily),
+      ),
+    });
     new BucketReplication(this, 'Replication', {
       system,
       bucket: vault.bucket,

@@ -118,6 +118,11 @@ describe.each(regions)('the platform in %s', (region) => {
         NoncurrentVersionExpiration: { NoncurrentDays: 30 },
         ExpiredObjectDeleteMarker: true,
       },
+      {
+        Id: 'archive-what-outlives-the-dailies',
+        Status: 'Enabled',
+        Transitions: [{ StorageClass: 'GLACIER_IR', TransitionInDays: 31 }],
+      },
     ]);
     expect(flat(logs.Properties.BucketName)).toBe(`acme-pgdr-access-logs-<AWS::AccountId>-${region}`);
     for (const bucket of [logs, backups]) {
