@@ -20,8 +20,11 @@ export interface SentPart extends ManifestPart {
   readonly etag: string | undefined;
 }
 
-/** With the one being filled, a stream holds at most three parts in memory. */
-const partsInFlight = 2;
+/**
+ * Parts that a stream holds in memory: one that is sent and one that is filled meanwhile. The same two buffers serve to
+ * the end, since memory that is waiting for the garbage collector is memory too.
+ */
+export const partsHeld = 2;
 
 export async function createUpload(
   store: ObjectStore,
@@ -40,7 +43,10 @@ export async function createUpload(
   return { store, key, uploadId: UploadId };
 }
 
-/** Sends the parts in order, some at a time; the source is read no faster than S3 takes them. */
+/**
+ * Sends the parts in order, some at a time; the source is read no faster than S3 takes them. When it is asked for a
+ * part, all but the last one before it were sent.
+ */
 export async function sendParts(
   parts: AsyncIterable<Buffer>,
   send: (body: Buffer, partNumber: number) => Promise<SentPart>,
@@ -52,7 +58,7 @@ export async function sendParts(
     part.catch(() => {}); // Reported where it is awaited below.
     sent.push(part);
     inFlight.push(part);
-    if (inFlight.length >= partsInFlight) await inFlight.shift();
+    if (inFlight.length >= partsHeld) await inFlight.shift();
   }
   return Promise.all(sent);
 }
@@ -98,25 +104,31 @@ export async function abortUpload({ store, key, uploadId }: Upload): Promise<voi
   await store.s3.send(command).catch(() => {});
 }
 
-/** Cuts a stream into buffers of exactly `size` bytes, the last one shorter; one buffer is held at a time. */
+/**
+ * Cuts a stream into buffers of exactly `size` bytes, the last one shorter. A buffer is used again for the part after
+ * the next: until then it must have been sent.
+ */
 export async function* cutIntoParts(
   source: AsyncIterable<Buffer>,
   size: number,
   onChunk: (chunk: Buffer) => void,
 ): AsyncGenerator<Buffer, undefined> {
-  let part = Buffer.allocUnsafeSlow(size);
+  const buffers: Buffer[] = [];
+  const take = (): Buffer => (buffers.length < partsHeld ? Buffer.allocUnsafeSlow(size) : (buffers.shift() as Buffer));
+  let part = take();
   let filled = 0;
   for await (const chunk of source) {
     onChunk(chunk);
     for (let at = 0; at < chunk.length; ) {
+      if (filled === size) {
+        yield part;
+        buffers.push(part);
+        part = take();
+        filled = 0;
+      }
       const copied = chunk.copy(part, filled, at);
       at += copied;
       filled += copied;
-      if (filled === size) {
-        yield part;
-        part = Buffer.allocUnsafeSlow(size);
-        filled = 0;
-      }
     }
   }
   if (filled > 0) yield part.subarray(0, filled);
