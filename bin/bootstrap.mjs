@@ -1,5 +1,5 @@
 /**
- * The way in on a fresh clone: `node bin/bootstrap.mjs rehearse|test|peers|synth|pgdr […]`, plain Node 20 or newer, no packages.
+ * The way in on a fresh clone: `node bin/bootstrap.mjs rehearse|test|peers|bench|synth|pgdr […]`, plain Node 20 or newer, no packages.
  * It installs the exact dependencies of the lock file (among them the Node 24 that everything else runs on), finds
  * or installs PostgreSQL, and hands over. All of its own words go to stderr: stdout belongs to what is run.
  */
@@ -121,6 +121,7 @@ const tasks = {
   test: (args) => test(args, prepare()),
   scenarios: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'scenarios', ...args], prepare()),
   peers: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'peers', ...args], prepare()),
+  bench: (args) => run(['bench/compare.ts', ...args], prepare()),
   synth: (args) => run([bin('aws-cdk/bin/cdk'), 'synth', ...args]),
   pgdr: (args) => run(['bin/pgdr.ts', ...args], ['rehearse', 'up'].includes(args[0]) ? prepare() : undefined),
 };

@@ -26,18 +26,25 @@ export interface ServerOptions {
   /** Made here, and given to the account the server runs as. */
   readonly directory: string;
   readonly settings?: Readonly<Record<string, string>>;
+  /** @default true */
+  readonly checksums?: boolean;
 }
 
 const startSeconds = 60;
 
-export async function startPostgres({ bin, directory, settings = {} }: ServerOptions): Promise<PostgresServer> {
+export async function startPostgres({
+  bin,
+  directory,
+  settings = {},
+  checksums = true,
+}: ServerOptions): Promise<PostgresServer> {
   const account = serverAccount();
   const identity = account && { uid: account.uid, gid: account.gid };
   mkdirSync(directory, { recursive: true });
   if (account) chownSync(directory, account.uid, account.gid);
   const data = join(directory, 'data');
   const password = randomBytes(18).toString('base64url');
-  initialise(join(bin, 'initdb'), directory, data, password, identity);
+  initialise(join(bin, 'initdb'), directory, data, password, checksums, identity);
 
   const port = await freePort();
   const options = {
@@ -98,6 +105,7 @@ function initialise(
   directory: string,
   data: string,
   password: string,
+  checksums: boolean,
   identity: { uid: number; gid: number } | undefined,
 ): void {
   const passwordFile = join(directory, 'password');
@@ -113,7 +121,7 @@ function initialise(
       'postgres',
       '--encoding=UTF8',
       '--locale=C',
-      '--data-checksums',
+      ...(checksums ? ['--data-checksums'] : []),
       '--auth=scram-sha-256',
       `--pwfile=${passwordFile}`,
       '--no-sync',
