@@ -50,7 +50,7 @@ async function dump(into: string): Promise<void> {
   const snapshot = await exportSnapshot(connection);
   const source = await describeSource(connection, snapshot);
   const store = await openBackupStore(settings);
-  const plan = planStreams(source.tables, settings.logical, snapshot.id, `bench/${process.pid}/`);
+  const plan = planStreams(source, settings.logical, snapshot.id, `bench/${process.pid}/`);
   const { zstdLevel, concurrency } = settings.logical;
   const ways: Record<string, (stream: DumpStream) => Promise<unknown>> = {
     store: (stream) => storeDump(stream, store, tools, { zstdLevel, signal, onRawBytes: ignore, onWarning: ignore }),

@@ -134,8 +134,11 @@ export function timeOrderedId(at: Date, random: string): string {
   return `${at.toISOString().replace(/[-:]|\.\d+/g, '')}-${random}`;
 }
 
-/** S3 takes 10,000 parts at most; the estimate may be wrong by a fifth and still fit in 9,000. */
+/**
+ * S3 takes 10,000 parts at most; the estimate may be wrong by a fifth and still fit in 9,000. Parts are what a stream
+ * holds in memory (`partsHeld` of them): the smallest serves up to 62 GB.
+ */
 export function partBytesFor(estimatedBytes: number): number {
-  const smallest = 16 * 1024 * 1024;
+  const smallest = 8 * 1024 * 1024;
   return Math.max(smallest, Math.ceil((estimatedBytes * 1.2) / 9000));
 }

@@ -19,7 +19,7 @@ describe('keys', () => {
   });
 
   it('choose parts so that an object of the estimated size, and a fifth more, fits in 10,000', () => {
-    expect(partBytesFor(1)).toBe(16 * 1024 ** 2);
+    expect(partBytesFor(1)).toBe(8 * 1024 ** 2);
     const estimate = 40 * 1024 ** 4;
     expect((estimate * 1.2) / partBytesFor(estimate)).toBeLessThanOrEqual(9000);
   });

@@ -44,9 +44,9 @@ it('an object of a fifth more than its estimate fits in 9,000 parts that S3 take
       (estimate) => {
         const part = partBytesFor(estimate);
         expect(Math.ceil((estimate * 1.2) / part)).toBeLessThanOrEqual(9_000);
-        expect(part).toBeGreaterThanOrEqual(16 * MiB);
+        expect(part).toBeGreaterThanOrEqual(8 * MiB);
         expect(part).toBeLessThanOrEqual(5 * 1024 * MiB);
-        if (estimate <= 125e9) expect(part).toBe(16 * MiB);
+        if (estimate <= 62e9) expect(part).toBe(8 * MiB);
       },
     ),
   );
