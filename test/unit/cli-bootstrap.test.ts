@@ -17,7 +17,7 @@ describe('bin/bootstrap.mjs', () => {
       encoding: 'utf8',
     });
     expect([status, stdout]).toEqual([2, '']);
-    expect(stderr).toContain('rehearse|test|scenarios|peers|synth|pgdr');
+    expect(stderr).toContain('rehearse|test|scenarios|peers|bench|synth|pgdr');
   });
 
   it('knows every task that package.json gives it', () => {
