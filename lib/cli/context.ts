@@ -9,17 +9,10 @@ export interface Deployment {
   readonly clients: Clients;
 }
 
-/**
- * `region`: what was asked for, else AWS_REGION, else the primary region of the configuration. Commands of failovers
- * prefer the recovery region, wherever the shell is at home.
- */
-export async function openDeployment(
-  region: string | undefined,
-  home: 'primary' | 'recovery' = 'primary',
-): Promise<Deployment> {
-  let config: Config;
+/** The configuration; what is wrong with it is bad usage. */
+export async function loadConfiguration(): Promise<Config> {
   try {
-    config = await loadConfig();
+    return await loadConfig();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     throw new CliError('ConfigInvalid', error.message, {
@@ -28,6 +21,17 @@ export async function openDeployment(
       cause: error,
     });
   }
+}
+
+/**
+ * `region`: what was asked for, else AWS_REGION, else the primary region of the configuration. Commands of failovers
+ * prefer the recovery region, wherever the shell is at home.
+ */
+export async function openDeployment(
+  region: string | undefined,
+  home: 'primary' | 'recovery' = 'primary',
+): Promise<Deployment> {
+  const config = await loadConfiguration();
   const fromShell = home === 'primary' ? process.env.AWS_REGION : undefined;
   const chosen = region ?? fromShell ?? config.regions[home];
   return { config, clients: createClients({ region: chosen }) };

@@ -4,6 +4,7 @@ import type { Operation } from '../core/failover/role.ts';
 import type { Workflow } from '../core/outcome.ts';
 import type { AnswerOptions } from './commands/answer.ts';
 import type { BackupOptions } from './commands/backup.ts';
+import type { DoctorOptions } from './commands/doctor.ts';
 import type { FailoverOptions } from './commands/failover.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
@@ -78,6 +79,17 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .option('--port <port>', 'port of the endpoint (default: a free one)')
     .addOption(verbose())
     .action(async (options: UpOptions) => run((await import('./commands/up.ts')).up(options)));
+
+  program
+    .command('doctor')
+    .argument('[database]', 'as named in pgdr.config.ts (default: all of them)')
+    .description('check everything that has to be right, and say what to run to mend it; changes nothing')
+    .addOption(json())
+    .option('--before-deploy', 'what a first deployment needs alone')
+    .action(async (database: string | undefined, options: DoctorOptions) => {
+      adopt();
+      return run((await import('./commands/doctor.ts')).doctor(database, options));
+    });
 
   const workflow = (name: string, machine: Workflow, description: string) =>
     program
