@@ -204,11 +204,12 @@ function parameterValue(
     case 'List<Number>':
     case 'List<String>':
       return text.split(',').map((item) => item.trim());
-    case 'AWS::SSM::Parameter::Value<String>': {
+    case 'AWS::SSM::Parameter::Value<String>':
+    case 'AWS::SSM::Parameter::Value<List<String>>': {
       if (/^\/cdk-bootstrap\/.*\/version$/.test(text)) return BOOTSTRAP_VERSION;
       const held = ssmParameter(text);
       if (held === undefined) throw new Error(`the parameter ${name} names the SSM parameter ${text}: there is none`);
-      return held;
+      return parameter.Type.includes('<List<') ? held.split(',') : held;
     }
     default:
       throw new Error(`the parameter ${name} is of the unknown type ${parameter.Type}`);

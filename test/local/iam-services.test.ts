@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { DescribeTasksCommand, ECSClient, ListTasksCommand, RunTaskCommand } from '@aws-sdk/client-ecs';
 import { DescribeExecutionCommand, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -44,6 +45,21 @@ describe('a service', () => {
     await schedule({ StringEquals: { 'aws:SourceAccount': account }, ArnEquals: { 'aws:SourceArn': group } });
     await expect(schedule({ StringEquals: { 'aws:SourceAccount': '999999999999' } })).rejects.toThrow(/AssumeRole/);
     await expect(schedule({ ArnEquals: { 'aws:SourceArn': `${group}-other` } })).rejects.toThrow(/AssumeRole/);
+  });
+
+  it('limits a role to the items of a table that its condition names', async () => {
+    await make('AWS::DynamoDB::Table', {
+      TableName: 'items',
+      AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
+      BillingMode: 'PAY_PER_REQUEST',
+    });
+    const Condition = { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['orders/lease'] } };
+    const table = `arn:aws:dynamodb:${region}:${account}:table/items`;
+    const dynamo = new DynamoDBClient(await as(allow('dynamodb:GetItem', table, { Condition })));
+    const get = (id: string) => dynamo.send(new GetItemCommand({ TableName: 'items', Key: { id: { S: id } } }));
+    expect((await get('orders/lease')).Item).toBeUndefined();
+    await expect(get('ledger/lease')).rejects.toThrow(/not authorized to perform: dynamodb:GetItem/);
   });
 
   it('loses the lines of a function that may not write its log', async () => {
