@@ -21,7 +21,7 @@ import { receiveSession } from './wal/session.ts';
  */
 
 /** Patience between two connections, milliseconds: from the first to the last. */
-const pauses = { first: 500, longest: 15_000 };
+const pauses = { first: 500, longest: 5_000 };
 
 /** A chunk is a few megabytes: a request that takes longer than this is better asked anew. */
 function openWalStore({ bucket, lock }: ReceiverInput): ObjectStore {

@@ -49,14 +49,18 @@ export const retentionSettingsParameterName = (system: string, database: string)
   `${settingsParameterName(system, database)}/retention`;
 export const physicalSettingsParameterName = (system: string, database: string): string =>
   `${settingsParameterName(system, database)}/physical`;
+/** Where the tasks of a region run, for the services that database stacks add. */
+export const subnetsParameterName = (system: string): string => `/${system}/platform/subnets`;
+export const securityGroupParameterName = (system: string): string => `/${system}/platform/security-group`;
+export const receiverName = (system: string, database: string): string => `${system}-${database}-wal-receiver`;
 /** Leases and decisions, see lib/constructs/state-table.ts. */
 export const stateTableName = (system: string): string => `${system}-pgdr-state`;
 /** Ids of items begin with their database, so that a role can be limited to the items of one. */
 export const stateItemId = (database: string, what: string): string => `${database}/${what}`;
 export const failoverParameterName = (system: string, database: string): string =>
   `${settingsParameterName(system, database)}/failover`;
-/** What the tasks of a database do: back it up, restore it for a test, restore it for good. */
-export type TaskPurpose = 'backup' | 'restore' | 'recover';
+/** What the tasks of a database do: back it up, restore it for a test, restore it for good, receive its WAL. */
+export type TaskPurpose = 'backup' | 'restore' | 'recover' | 'receive';
 /** Role names are global in an account: the region keeps the two apart. */
 export const taskRoleName = (system: string, database: string, job: TaskPurpose, region: string): string =>
   `${system}-${database}-${job}-${region}`;

@@ -12,8 +12,9 @@ import {
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { StringListParameter, StringParameter } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
-import { flowLogGroup } from '../config/names.ts';
+import { flowLogGroup, securityGroupParameterName, subnetsParameterName } from '../config/names.ts';
 import type { RegionNetwork } from '../config/network-schema.ts';
 
 export interface NetworkProps {
@@ -54,6 +55,16 @@ export class Network extends Construct {
       this.securityGroupId = tasks.securityGroupId;
       this.assignPublicIp = false;
     }
+    new StringListParameter(this, 'SubnetIds', {
+      parameterName: subnetsParameterName(system),
+      description: `Subnets in which tasks of ${system} run`,
+      stringListValue: [...this.subnetIds],
+    });
+    new StringParameter(this, 'SecurityGroupId', {
+      parameterName: securityGroupParameterName(system),
+      description: `Security group of the tasks of ${system}`,
+      stringValue: this.securityGroupId,
+    });
   }
 
   private makeVpc(system: string, cidr: string): Vpc {

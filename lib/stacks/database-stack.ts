@@ -13,6 +13,7 @@ import { FailoverSettingsParameter, failsOver } from '../constructs/failover-set
 import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
 import { postureFunction, postureSchedule } from '../constructs/posture.ts';
 import { RetentionSettingsParameter, retentionSchedule, retentionWorkflow } from '../constructs/retention.ts';
+import { WalReceiver } from '../constructs/wal-receiver.ts';
 import { type RegionProps, regionOf } from './platform-stack.ts';
 
 export interface DatabaseStackProps extends RegionProps {
@@ -34,10 +35,22 @@ export class DatabaseStack extends Stack {
     const roles = new DatabaseRoles(this, 'Roles', { system, database });
     new DatabaseSettingsParameter(this, 'Settings', { system, database, roles, lock: config.retention.lock });
     const { physical } = database;
-    if (physical) new PhysicalSettingsParameter(this, 'Physical', { system, database, physical });
     // Both regions hold the same schedules; those of the region that holds the writer are on. Failover will switch
     // them, until then the writer is in the primary region.
     const enabled = role === 'primary';
+    if (physical) {
+      const { settings } = new PhysicalSettingsParameter(this, 'Physical', { system, database, physical });
+      const network = config.network[role];
+      new WalReceiver(this, 'WalReceiver', {
+        system,
+        database,
+        physical,
+        settings,
+        lock: config.retention.lock,
+        assignPublicIp: network.kind === 'imported' && network.assignPublicIp,
+        running: enabled,
+      });
+    }
     const common = { system, database: database.name, enabled, kind: 'workflow' as const };
     new DatabaseSchedule(this, 'BackupLogical', {
       ...common,
