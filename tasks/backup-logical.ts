@@ -26,6 +26,7 @@ import type { JobContext } from './job.ts';
 import { log, startProgress } from './log.ts';
 import { findParent } from './parent-backup.ts';
 import { checkSource, chooseDatabases, describeSource, type Source } from './source.ts';
+import { nameSourceFailure } from './source-failure.ts';
 
 /**
  * A logical backup: for each database one exported snapshot, shared by pg_dump's streams and the fingerprint of every
@@ -33,7 +34,8 @@ import { checkSource, chooseDatabases, describeSource, type Source } from './sou
  */
 export async function backupLogical(context: JobContext): Promise<BackupSummary> {
   const { secret, logical } = context.settings;
-  const connection = parseConnection(await readSecret(secret), secret);
+  const source = parseConnection(await readSecret(secret), secret);
+  const connection: Connection = { ...source, lockTimeoutSeconds: logical.lockTimeoutSeconds };
   return backUp(context, connection, await chooseDatabases(connection, logical.databases));
 }
 
@@ -67,15 +69,18 @@ export async function backUp(
     const progress = startProgress('dump', estimate);
     try {
       for (const [i, { source, ...database }] of databases.entries()) {
-        const content = await dumpDatabase({
-          ...database,
-          context,
-          store,
-          progress,
-          source,
-          prefix: keys.contentPrefix(prefix, i + 1),
-          parent: parent && databaseOf(parent, source.identity.name),
-        });
+        const content = await nameSourceFailure(
+          database.connection,
+          dumpDatabase({
+            ...database,
+            context,
+            store,
+            progress,
+            source,
+            prefix: keys.contentPrefix(prefix, i + 1),
+            parent: parent && databaseOf(parent, source.identity.name),
+          }),
+        );
         objects.push(...content.objects);
         skipped.push(...content.warnings);
         records.push(recordOf(source, database.snapshot, content.tables));
@@ -173,7 +178,7 @@ async function openDatabases(
     const databases: Database[] = [];
     for (const [i, connection] of connections.entries()) {
       const snapshot = snapshots[i] as Snapshot;
-      const source = await describeSource(connection, snapshot, selection);
+      const source = await nameSourceFailure(connection, describeSource(connection, snapshot, selection));
       databases.push({ connection, tools: forDatabase(tools, connection.dbname), snapshot, source });
     }
     return databases;

@@ -15,7 +15,10 @@ const connectionSchema = z.object({
   sslrootcert: z.string().optional(),
 });
 
-export type Connection = z.infer<typeof connectionSchema>;
+export interface Connection extends z.infer<typeof connectionSchema> {
+  /** How long a query waits for a lock; without it, as the server has it. */
+  readonly lockTimeoutSeconds?: number;
+}
 
 /** Parses a secret's text; the error names the field and never repeats the value. */
 export function parseConnection(secretText: string, secretName: string): Connection {
@@ -60,6 +63,7 @@ export async function connect(
   try {
     await client.connect();
     await client.query(withoutTimeouts);
+    if (connection.lockTimeoutSeconds) await client.query(`SET lock_timeout = '${connection.lockTimeoutSeconds}s'`);
     return client;
   } catch (error) {
     await client.end().catch(() => {});

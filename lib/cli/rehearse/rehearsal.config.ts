@@ -18,7 +18,12 @@ export default defineConfig({
       engine: 'postgres',
       version: major,
       primary: { secret: 'orders/primary' },
-      logical: { clientEncryption, task: { ...smallTask } },
+      logical: {
+        // As a silent task: so that a rehearsal of it is short.
+        lockTimeout: '5 seconds',
+        clientEncryption,
+        task: { ...smallTask },
+      },
       // Base backups and WAL are not encrypted by us: the two exclude each other.
       ...(clientEncryption ? {} : { physical: { base: { task: { ...smallTask } } } }),
       restore: {

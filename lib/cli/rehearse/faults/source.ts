@@ -136,4 +136,47 @@ const permissionMissing: Fault = {
   },
 };
 
-export const sourceFaults: readonly Fault[] = [wrongPassword, unreachableHost, clientOlder, permissionMissing];
+const lockTable: Fault = {
+  name: 'table-locked',
+  summary: `A session alters ${hidden} and does not commit, for longer than the backup may wait.`,
+  workflow: 'backup-logical',
+  expectedError: 'TableLocked',
+  expectedMessage: new RegExp(`${hidden} by pid \\d+, role \\w+, application schema change`),
+  async inject(rehearsal) {
+    const { server, name } = rehearsal.source;
+    const session = await server.connect(name);
+    await session.query(`SET application_name = 'schema change'; BEGIN; ALTER TABLE ${hidden} ADD COLUMN more text`);
+    return inPlace(`altered ${hidden} in a transaction that stays open`, () => session.end());
+  },
+};
+
+const endSessions: Fault = {
+  name: 'connection-lost',
+  summary: 'The server ends every session of the backup, as at a restart or a failover, while data is being uploaded.',
+  workflow: 'backup-logical',
+  expectedError: 'SourceChanged',
+  async inject({ cloud, source }) {
+    let struck: string | undefined;
+    const undo = cloud.intercept(async (call) => {
+      if (struck !== undefined || call.service !== 's3' || call.operation !== 'UploadPart') return;
+      struck = 'looked for sessions';
+      const admin = await source.server.connect('postgres');
+      const { rowCount } = await admin.query(
+        'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1',
+        [backupRole],
+      );
+      await admin.end();
+      struck = `ended ${rowCount} sessions`;
+    });
+    return { struck: () => struck, undo: async () => undo() };
+  },
+};
+
+export const sourceFaults: readonly Fault[] = [
+  wrongPassword,
+  unreachableHost,
+  clientOlder,
+  permissionMissing,
+  lockTable,
+  endSessions,
+];

@@ -1,0 +1,37 @@
+import { PgdrError } from '../lib/core/errors.ts';
+import { explainLock, isLockTimeout } from '../lib/postgres/blockers.ts';
+import { type Connection, connect } from '../lib/postgres/connection.ts';
+
+/** Sessions that the server or the network ended, in the words of node-postgres and of libpq. */
+const lost =
+  /Connection terminated|terminating connection|server closed the connection|connection to server was lost|ECONNRESET|EPIPE|could not receive data from server/;
+
+/**
+ * What the source did to a backup, by its name, whether a query or pg_dump met it first: a lock that was not given, with
+ * who holds it, or a session that was ended. Anything else is thrown as it is.
+ */
+export async function nameSourceFailure<T>(connection: Connection, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isLockTimeout(error)) throw await withBlockers(connection, error);
+    const isOurs = error instanceof PgdrError && error.name !== 'DumpFailed';
+    if (!isOurs && error instanceof Error && lost.test(error.message)) {
+      throw new PgdrError('SourceChanged', `a session of the backup was ended: ${error.message}`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function withBlockers(connection: Connection, error: Error): Promise<Error> {
+  try {
+    const client = await connect(connection, 'pgdr blockers');
+    try {
+      return await explainLock(client, error);
+    } finally {
+      await client.end().catch(() => {});
+    }
+  } catch {
+    return new PgdrError('TableLocked', error.message, { cause: error });
+  }
+}
