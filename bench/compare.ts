@@ -61,7 +61,8 @@ async function measure(bench: Bench, rounds: number, only?: readonly string[]): 
         runs[name] = [...(runs[name] ?? []), figures];
         const { seconds, clientCpu, serverCpu, storeCpu } = figures;
         const cpu = [clientCpu, serverCpu, storeCpu].map((each) => each.toFixed(1)).join(' + ');
-        say(`${n}/${rounds} ${name}: ${seconds.toFixed(1)} s, CPU of client, server and store ${cpu} s`);
+        const peak = figures.peakBytes ? `, at most ${(figures.peakBytes / 1e6).toFixed(0)} MB` : '';
+        say(`${n}/${rounds} ${name}: ${seconds.toFixed(1)} s, CPU of client, server and store ${cpu} s${peak}`);
       }
     } finally {
       await round.close();

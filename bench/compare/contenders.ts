@@ -255,7 +255,7 @@ function settingsFor(bucketName: string, secretName: string) {
     restoreTest: { assertions: [] },
     tasks: { backup: task, restore: task, recover: task },
     restore: { targets: [] },
-    lock: { mode: 'GOVERNANCE', seconds: 60 },
+    lock: { mode: 'GOVERNANCE', seconds: 86_400 },
     objectives: { rpoSeconds: 86_400, rtoSeconds: 3_600 },
   };
 }
