@@ -57,8 +57,9 @@ const definitions = {
     // A daily backup is verified a little later than the day before whenever it takes a little longer.
     threshold: ({ backupIntervalSeconds: interval }) => interval + Math.max(interval / 12, 15 * minute),
     thresholdText: 'the interval of `logical.schedule` and a twelfth of it, at least 15 minutes: 26 h when daily',
-    // Silence of a quarter of an hour is as bad: nobody knows of a backup then.
-    periods: [3, 3],
+    // Silence is as bad: nobody knows of a backup then. CloudWatch looks two periods further back for a datapoint, so
+    // that one missed measurement is no silence, and a quarter of an hour is.
+    periods: [1, 1],
     missing: 'breaching',
     severity: 'critical',
     needs: 'backups',

@@ -30,7 +30,8 @@ export const platformAlarms = {
     periodSeconds: 300,
     comparison: 'below',
     limit: 1,
-    periods: [3, 3],
+    // CloudWatch looks two periods further back for a datapoint: a quarter of an hour of silence.
+    periods: [1, 1],
     missing: 'breaching',
     severity: 'critical',
     runbook: 'dead-man',
