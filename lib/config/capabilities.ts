@@ -3,7 +3,7 @@ import type { DatabaseConfig } from './database-schema.ts';
 
 /** What is configured for a database, as far as alarms and dashboards ask. */
 export function capabilitiesOf({ failover }: DatabaseConfig): ReadonlySet<Capability> {
-  return new Set<Capability>(['backups', ...(failover ? (['standby'] as const) : [])]);
+  return new Set<Capability>(['backups', 'replication', ...(failover ? (['standby'] as const) : [])]);
 }
 
 /** What the thresholds of a database's alarms are made from. */

@@ -37,6 +37,9 @@ export const alarmName = (system: string, database: string | undefined, id: stri
 /** Of the composite that pages for an alarm unless another one explains it. */
 export const pageName = (system: string, database: string, id: string): string =>
   `${alarmName(system, database, id)}-page`;
+/** Dashboards belong to the account: the region keeps the two apart. Without a database, that of the fleet. */
+export const dashboardName = (system: string, database: string | undefined, region: string): string =>
+  [system, 'pgdr', database ?? 'fleet', region].join('-');
 export const notificationDeadLetterQueueName = (system: string): string => `${system}-notification-dead-letters`;
 export const scheduleGroupName = (system: string): string => `${system}-pgdr`;
 export const scheduleName = (system: string, database: string, workflow: string): string =>

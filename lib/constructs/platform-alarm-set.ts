@@ -30,12 +30,16 @@ interface Watched {
 
 /** pgdr watching itself in one region: who hears nothing of the other region, and what could not be delivered. */
 export class PlatformAlarmSet extends Construct {
+  readonly names: readonly string[];
+
   constructor(scope: Construct, id: string, props: PlatformAlarmSetProps) {
     super(scope, id);
     const { system, topic, runbooks } = props;
+    const names: string[] = [];
     for (const [id, alarm] of Object.entries(platformAlarms) as [string, PlatformAlarm][]) {
       for (const { suffix, dimension } of this.watched(alarm.of, props)) {
         const name = suffix ? `${id}-${suffix}` : id;
+        names.push(alarmName(system, undefined, name));
         const [datapointsToAlarm, evaluationPeriods] = alarm.periods;
         new CfnAlarm(this, name, {
           alarmName: alarmName(system, undefined, name),
@@ -59,6 +63,7 @@ export class PlatformAlarmSet extends Construct {
         });
       }
     }
+    this.names = names;
   }
 
   private watched(of: PlatformAlarm['of'], props: PlatformAlarmSetProps): Watched[] {

@@ -4,6 +4,7 @@ import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { databaseStackName, physicalRestoreTest } from '../config/names.ts';
 import { AlarmSet } from '../constructs/alarm-set.ts';
+import { DatabaseDashboard } from '../constructs/dashboard.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
 import { DatabaseSchedule } from '../constructs/database-schedule.ts';
 import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
@@ -92,14 +93,14 @@ export class DatabaseStack extends Stack {
       expression: postureSchedule,
       enabled: true,
     });
-    new AlarmSet(this, 'Alarms', {
+    const signals = {
       system,
       database: database.name,
       subject: alarmSubjectOf(database),
       capabilities: capabilitiesOf(database),
-      watching: enabled,
-      runbooks: config.notifications.runbooks,
-    });
+    };
+    new AlarmSet(this, 'Alarms', { ...signals, watching: enabled, runbooks: config.notifications.runbooks });
+    new DatabaseDashboard(this, 'Dashboard', signals);
     if (failsOver(database)) {
       const { regions } = config;
       // The name is kept from the recovery region: it must not need the lost one.

@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { BackupVault } from '../constructs/backup-vault.ts';
 import { BucketReplication } from '../constructs/bucket-replication.ts';
+import { FleetDashboard } from '../constructs/dashboard.ts';
 import { Failover } from '../constructs/failover.ts';
 import { failsOver } from '../constructs/failover-settings.ts';
 import { Network } from '../constructs/network.ts';
@@ -107,7 +108,7 @@ export class PlatformStack extends Stack {
       notifications,
     });
     const tellsSlack = notifications.slackWebhookSecret !== undefined;
-    new PlatformAlarmSet(this, 'PlatformAlarms', {
+    const own = new PlatformAlarmSet(this, 'PlatformAlarms', {
       system,
       topic: alarms.topic,
       runbooks: notifications.runbooks,
@@ -115,5 +116,6 @@ export class PlatformStack extends Stack {
       machines: [...scheduledWorkflows, retentionWorkflow, 'restore'],
       tellsSlack,
     });
+    new FleetDashboard(this, 'Dashboard', { system, alarms: own.names });
   }
 }

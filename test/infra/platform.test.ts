@@ -38,6 +38,7 @@ describe('the app', () => {
     expect([...types].sort()).toEqual([
       'AWS::CloudWatch::Alarm',
       'AWS::CloudWatch::CompositeAlarm',
+      'AWS::CloudWatch::Dashboard',
       'AWS::DynamoDB::Table',
       'AWS::EC2::FlowLog',
       'AWS::EC2::RouteTable',
