@@ -4,12 +4,15 @@ import type { Operation } from '../core/failover/role.ts';
 import type { Workflow } from '../core/outcome.ts';
 import type { AnswerOptions } from './commands/answer.ts';
 import type { BackupOptions } from './commands/backup.ts';
+import type { CostOptions } from './commands/cost.ts';
 import type { DoctorOptions } from './commands/doctor.ts';
 import type { FailoverOptions } from './commands/failover.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
+import type { ReportOptions } from './commands/report.ts';
 import type { RestoreOptions } from './commands/restore.ts';
 import type { RetentionOptions } from './commands/retention.ts';
+import type { StatusOptions } from './commands/status.ts';
 import type { UpOptions } from './commands/up.ts';
 import type { WorkflowOptions } from './commands/workflow.ts';
 import { type ExitCode, exitCode, reportOf, toCliError } from './errors.ts';
@@ -215,6 +218,39 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .action(async (database: string, options: ListOptions) => {
       adopt();
       return run((await import('./commands/list.ts')).list(database, options));
+    });
+  program
+    .command('status')
+    .argument('[database]', 'as named in pgdr.config.ts (default: all)')
+    .description('could we recover now, to when, how fast, and who says so; asks whatever region is left')
+    .addOption(json())
+    .option('--region <region>', 'ask this region alone (default: both)')
+    .action(async (database: string | undefined, options: StatusOptions) => {
+      adopt();
+      return run((await import('./commands/status.ts')).status(database, options));
+    });
+  program
+    .command('report')
+    .argument('[database]', 'as named in pgdr.config.ts (default: all)')
+    .description('write a page on how well the databases could be recovered: one file, for people')
+    .addOption(json())
+    .option('--region <region>', 'ask this region alone (default: both)')
+    .option('--output <path>', 'where to write the page (default: .pgdr/reports)')
+    .action(async (database: string | undefined, options: ReportOptions) => {
+      adopt();
+      return run((await import('./commands/report.ts')).report(database, options));
+    });
+
+  program
+    .command('cost')
+    .argument('[database]', 'as named in pgdr.config.ts (default: all)')
+    .description('estimate what a month costs, from the configuration and the measured sizes')
+    .addOption(json())
+    .addOption(region())
+    .option('--prices <file>', 'another table of prices (docs/cli.md)')
+    .action(async (database: string | undefined, options: CostOptions) => {
+      adopt();
+      return run((await import('./commands/cost.ts')).cost(database, options));
     });
   for (const command of program.commands) command.exitOverride();
   return program;

@@ -169,7 +169,7 @@ describe('backup-size-deviation', () => {
     const from = messages();
     const client = await rehearsal.source.server.connect(database);
     await client.query(
-      `CREATE TABLE bulk AS SELECT i, md5(i::text) || md5((-i)::text) AS filler FROM generate_series(1, 300000) i`,
+      `CREATE TABLE bulk AS SELECT i, md5(i::text) || md5((-i)::text) AS filler FROM generate_series(1, 60000) i`,
     );
     await succeed('backup-logical');
     await pass(1);

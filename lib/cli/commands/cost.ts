@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { type CostLine, totalOf } from '../../core/cost.ts';
+import { type Prices, parsePrices, standardPrices } from '../../core/prices.ts';
+import { openDeployment } from '../context.ts';
+import { readSettings } from '../deployed.ts';
+import { type ExitCode, exitCode } from '../errors.ts';
+import { costLines, measuredOf, sharedLines } from '../measured.ts';
+import { createOutput, formatTable } from '../output.ts';
+import { readTests } from '../region-facts.ts';
+import { listBackups } from './list.ts';
+import { chosen } from './status.ts';
+
+export interface CostOptions {
+  readonly json?: boolean;
+  readonly region?: string;
+  readonly prices?: string;
+}
+
+/** `pgdr cost [database]`: what a month costs, by database and shared, from the configuration and measured sizes. */
+export async function cost(name: string | undefined, options: CostOptions): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const { config, clients } = await openDeployment(options.region);
+  const prices = await readPrices(options.prices);
+  try {
+    const databases: { database: string; monthUsd: number | null; lines: readonly CostLine[] }[] = [];
+    for (const database of chosen(config, name)) {
+      const settings = await readSettings(clients, config.name, database.name);
+      const measured = measuredOf(await listBackups(clients, settings), await readTests(clients, settings));
+      const lines = measured ? costLines(config, database, measured, prices) : [];
+      databases.push({ database: database.name, monthUsd: measured ? totalOf(lines) : null, lines });
+    }
+    const shared = sharedLines(config, prices);
+    const { region, asOf, source } = prices;
+    output.result(
+      {
+        schemaVersion: 1,
+        prices: { region, asOf, source },
+        databases,
+        shared: { monthUsd: totalOf(shared), lines: shared },
+      },
+      () =>
+        [
+          ...databases.map(({ database, lines }) =>
+            lines.length > 0 ? render(database, lines) : `${database}: nothing to measure yet, take a backup first`,
+          ),
+          render('Shared by all databases', shared),
+          `Prices of ${region}, ${asOf}, without tax, free tiers and discounts. Others: --prices file.json`,
+        ].join('\n\n'),
+    );
+    return exitCode.done;
+  } finally {
+    clients.close();
+  }
+}
+
+const readPrices = async (file: string | undefined): Promise<Prices> =>
+  file === undefined ? standardPrices : parsePrices(await readFile(file, 'utf8'), file);
+
+const render = (title: string, lines: readonly CostLine[]): string =>
+  formatTable(
+    [title, '', 'USD a month'],
+    [...lines.map(({ item, detail, usd }) => [item, detail, usd.toFixed(2)]), ['Sum', '', totalOf(lines).toFixed(2)]],
+    [2],
+  );

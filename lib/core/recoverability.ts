@@ -1,0 +1,94 @@
+import type { ProofLevel } from './outcome.ts';
+
+/** "Could we recover now, to when, how fast, and who says so": the judgement over what one region holds. Pure. */
+
+export interface RegionFacts {
+  readonly region: string;
+  /** Why the region could not be asked; what else it says is then unknown. */
+  readonly problem?: string;
+  /** The newest verified backup. */
+  readonly backup?: {
+    readonly id: string;
+    readonly takenAt: string;
+    readonly verifiedAt: string;
+    readonly bytes: number;
+  };
+  /** The newest restore test, whether or not it held. */
+  readonly lastTest?: RestoreTestFact;
+  /** The newest one that held. */
+  readonly proof?: RestoreTestFact;
+  /** Names of alarms that are on; undefined when CloudWatch could not be asked. */
+  readonly alarms?: readonly string[];
+}
+
+export interface RestoreTestFact {
+  readonly id: string;
+  readonly backupId: string;
+  readonly at: string;
+  readonly holds: boolean;
+  readonly level: ProofLevel | null;
+  readonly rtoSeconds: number;
+  readonly rpoSeconds: number;
+}
+
+export interface Answer {
+  /** `yes`: proven, and lately. `unproven`: there is a backup, and nobody has shown that it restores. */
+  readonly recoverable: 'yes' | 'unproven' | 'no';
+  readonly region: string | null;
+  /** RFC 3339: what was written until then is kept. */
+  readonly to: string | null;
+  readonly lossSeconds: number | null;
+  /** What the last proven restore took. */
+  readonly seconds: number | null;
+  readonly says: string;
+  readonly provenBy: RestoreTestFact | null;
+}
+
+export interface Limits {
+  readonly now: Date;
+  readonly restoreTestIntervalSeconds: number;
+}
+
+/** A day of grace, as the alarm has. */
+const grace = 86_400;
+
+/** The best of what the regions hold: a proven one first, then the newer data. */
+export function answerOf(regions: readonly RegionFacts[], limits: Limits): Answer {
+  const order = { yes: 0, unproven: 1, no: 2 };
+  const answers = regions.map((region) => answerOfRegion(region, limits));
+  answers.sort((a, b) => order[a.recoverable] - order[b.recoverable] || ((a.to ?? '') < (b.to ?? '') ? 1 : -1));
+  return answers[0] ?? none(null, 'no region was asked');
+}
+
+function answerOfRegion({ region, problem, backup, lastTest, proof }: RegionFacts, limits: Limits): Answer {
+  if (!backup) return none(region, problem ?? 'there is no verified backup');
+  const { now, restoreTestIntervalSeconds } = limits;
+  const found = {
+    region,
+    to: backup.takenAt,
+    lossSeconds: Math.max(0, (now.getTime() - Date.parse(backup.takenAt)) / 1000),
+    seconds: proof?.rtoSeconds ?? null,
+    provenBy: proof ?? null,
+  };
+  const unproven = (says: string): Answer => ({ ...found, recoverable: 'unproven', says });
+  if (!proof) return unproven('no restore test has held yet');
+  if (lastTest && !lastTest.holds && lastTest.at > proof.at)
+    return unproven(`the restore test of ${lastTest.at} failed`);
+  if (now.getTime() - Date.parse(proof.at) > (restoreTestIntervalSeconds + grace) * 1000)
+    return unproven(`the last restore test that held is of ${proof.at}`);
+  return {
+    ...found,
+    recoverable: 'yes',
+    says: `restore test ${proof.id} restored ${proof.backupId} and proved it to ${proof.level}`,
+  };
+}
+
+const none = (region: string | null, says: string): Answer => ({
+  recoverable: 'no',
+  region,
+  to: null,
+  lossSeconds: null,
+  seconds: null,
+  says,
+  provenBy: null,
+});
