@@ -1,10 +1,11 @@
 import type { DatabaseConfig } from '../../config/database-schema.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Config } from '../../config/schema.ts';
+import { humanBytes, humanSeconds } from '../../core/human.ts';
 import { type Answer, answerOf, type RegionFacts } from '../../core/recoverability.ts';
 import { createClients } from '../clients.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
-import { createOutput, formatBytes, formatSeconds, type Output } from '../output.ts';
+import { createOutput, type Output } from '../output.ts';
 import { readRegionFacts } from '../region-facts.ts';
 
 export interface StatusOptions {
@@ -75,7 +76,7 @@ function render(found: DatabaseStatus, output: Output): string {
   const [style, word] = words[found.recoverable];
   const { to, lossSeconds, seconds, provenBy, objectives } = found;
   const against = (value: number, objective: number) =>
-    `${formatSeconds(value)}, objective ${formatSeconds(objective)}${value > objective ? output.paint('bad', ' MISSED') : ''}`;
+    `${humanSeconds(value)}, objective ${humanSeconds(objective)}${value > objective ? output.paint('bad', ' MISSED') : ''}`;
   const lines: [string, string][] = [['Could we recover now?', `${output.paint(style, word)}: ${found.says}`]];
   if (to !== null && lossSeconds !== null) {
     lines.push(['To when?', `${to}, losing ${against(lossSeconds, objectives.rpoSeconds)}`]);
@@ -94,7 +95,7 @@ function render(found: DatabaseStatus, output: Output): string {
 function describe({ problem, backup, alarms }: RegionFacts, output: Output): string {
   if (problem) return output.paint('bad', problem);
   const holds = backup
-    ? `${backup.id}, ${formatBytes(backup.bytes)}, verified ${backup.verifiedAt}`
+    ? `${backup.id}, ${humanBytes(backup.bytes)}, verified ${backup.verifiedAt}`
     : 'no verified backup';
   const on =
     alarms === undefined ? 'alarms unknown' : alarms.length === 0 ? 'no alarm' : `alarms: ${alarms.join(', ')}`;

@@ -1,4 +1,5 @@
 import { type CostLine, totalOf } from '../../core/cost.ts';
+import { humanBytes, humanSeconds } from '../../core/human.ts';
 import { coverage, type Point, phases, trend } from '../../core/page/chart.ts';
 import { page } from '../../core/page/document.ts';
 import { type Html, html } from '../../core/page/html.ts';
@@ -8,7 +9,6 @@ import { standardPrices } from '../../core/prices.ts';
 import { tablesOf } from '../../core/proof.ts';
 import { showsOfLevel } from '../../core/proof-page.ts';
 import { trendOf } from '../../core/trend.ts';
-import { formatBytes, formatSeconds } from '../output.ts';
 import type { ReportData } from './data.ts';
 
 /** `pgdr report`: how well each database could be recovered, for people who were not there. */
@@ -57,19 +57,17 @@ ${data.cost.length > 0 ? html`<h3>Cost of a month</h3>${costTable(`Cost of ${dat
 function glance({ status, proof }: ReportData): Html {
   const { to, lossSeconds, seconds, objectives, recoverable } = status;
   const against = (value: number, objective: number) =>
-    `objective ${formatSeconds(objective)}${value > objective ? ', missed' : ''}`;
+    `objective ${humanSeconds(objective)}${value > objective ? ', missed' : ''}`;
   return tiles([
     tile('Could we recover now?', { yes: 'Yes', unproven: 'Unproven', no: 'No' }[recoverable], status.region ?? ''),
     tile(
       'To when',
       to === null ? '–' : time(to),
-      lossSeconds === null
-        ? ''
-        : `losing ${formatSeconds(lossSeconds)}, ${against(lossSeconds, objectives.rpoSeconds)}`,
+      lossSeconds === null ? '' : `losing ${humanSeconds(lossSeconds)}, ${against(lossSeconds, objectives.rpoSeconds)}`,
     ),
     tile(
       'How fast',
-      seconds === null ? '–' : formatSeconds(seconds),
+      seconds === null ? '–' : humanSeconds(seconds),
       seconds === null ? 'no restore test held' : against(seconds, objectives.rtoSeconds),
     ),
     tile(
@@ -90,7 +88,7 @@ function window(data: ReportData, at: Date): Html | undefined {
   const longest = longestStep(usable.map(({ takenAt }) => Date.parse(takenAt)));
   return coverage(
     'Recoverable window.',
-    `${usable.length} moments from ${time(oldest.takenAt)} to ${time(usable.at(-1)?.takenAt ?? '')}; the longest time between two is ${formatSeconds(longest)}.`,
+    `${usable.length} moments from ${time(oldest.takenAt)} to ${time(usable.at(-1)?.takenAt ?? '')}; the longest time between two is ${humanSeconds(longest)}.`,
     {
       from: Date.parse(oldest.takenAt),
       to: at.getTime(),
@@ -118,7 +116,7 @@ function trends(data: ReportData, at: Date): Html[] {
       value: value(backup),
       label: `${time(backup.takenAt)}: ${format(value(backup))}`,
     }));
-  const sizes = points(({ bytes }) => bytes, formatBytes);
+  const sizes = points(({ bytes }) => bytes, humanBytes);
   const line = trendOf(sizes);
   const later = line.at(new Date(at.getTime() + 90 * 86_400_000));
   const deviation = sizeDeviation(
@@ -126,29 +124,29 @@ function trends(data: ReportData, at: Date): Html[] {
   );
   const newest = usable.at(-1);
   const words = [
-    newest ? formatBytes(newest.bytes) : 'nothing yet',
+    newest ? humanBytes(newest.bytes) : 'nothing yet',
     ...(deviation === undefined
       ? []
       : [`${deviation >= 0 ? '+' : '−'}${Math.abs(deviation).toFixed(0)} % against the mean of 7 days`]),
-    ...(line.perDay === 0 ? [] : [`${formatBytes(Math.round(later))} in 90 days at this rate`]),
+    ...(line.perDay === 0 ? [] : [`${humanBytes(Math.round(later))} in 90 days at this rate`]),
   ];
   const durations = usable.map((backup) => ({
     at: Date.parse(backup.takenAt),
     value: Math.max(0, (Date.parse(backup.verifiedAt as string) - Date.parse(backup.takenAt)) / 1000),
-    label: `${time(backup.takenAt)}: ${formatSeconds((Date.parse(backup.verifiedAt as string) - Date.parse(backup.takenAt)) / 1000)}`,
+    label: `${time(backup.takenAt)}: ${humanSeconds((Date.parse(backup.verifiedAt as string) - Date.parse(backup.takenAt)) / 1000)}`,
   }));
   return [
     trend({
       title: 'Size.',
       summary: `${words.join('; ')}.`,
       points: sizes,
-      format: (value) => formatBytes(Math.round(value)),
+      format: (value) => humanBytes(Math.round(value)),
     }),
     trend({
       title: 'Time from the snapshot to the verified backup.',
-      summary: durations.length > 0 ? `Last ${formatSeconds(durations.at(-1)?.value ?? 0)}.` : 'Nothing yet.',
+      summary: durations.length > 0 ? `Last ${humanSeconds(durations.at(-1)?.value ?? 0)}.` : 'Nothing yet.',
       points: durations,
-      format: formatSeconds,
+      format: humanSeconds,
     }),
   ];
 }
@@ -162,12 +160,12 @@ function recovery({ tests, status }: ReportData): Html[] {
       at: Date.parse(test.at),
       value: value(test),
       bad: !test.holds || value(test) > objective,
-      label: `${time(test.at)}: ${formatSeconds(value(test))}, ${test.holds ? test.level : 'failed'}`,
+      label: `${time(test.at)}: ${humanSeconds(value(test))}, ${test.holds ? test.level : 'failed'}`,
     }));
   return [
     phases(
       'RTO by phase.',
-      last ? `Last ${formatSeconds(last.rtoSeconds)}, objective ${formatSeconds(rtoSeconds)}.` : 'No restore test yet.',
+      last ? `Last ${humanSeconds(last.rtoSeconds)}, objective ${humanSeconds(rtoSeconds)}.` : 'No restore test yet.',
       tests.slice(0, 6).map((test) => ({
         label: test.at.slice(0, 10),
         phases: [
@@ -176,13 +174,13 @@ function recovery({ tests, status }: ReportData): Html[] {
           { name: 'proof', seconds: Math.min(test.proofSeconds, Math.max(0, test.rtoSeconds - test.restoreSeconds)) },
         ],
       })),
-      formatSeconds,
+      humanSeconds,
     ),
     trend({
       title: 'RPO measured.',
-      summary: last ? `Last ${formatSeconds(last.rpoSeconds)}.` : 'No restore test yet.',
+      summary: last ? `Last ${humanSeconds(last.rpoSeconds)}.` : 'No restore test yet.',
       points: points(({ rpoSeconds: value }) => value, rpoSeconds),
-      format: formatSeconds,
+      format: humanSeconds,
       limit: { value: rpoSeconds, label: 'objective' },
     }),
   ];
@@ -199,8 +197,8 @@ const history = ({ tests, status }: ReportData): Html =>
         html`<code>${test.backupId}</code>`,
         mark(test.holds),
         test.level ?? 'none',
-        formatSeconds(test.rtoSeconds),
-        formatSeconds(test.rpoSeconds),
+        humanSeconds(test.rtoSeconds),
+        humanSeconds(test.rpoSeconds),
       ]),
     [4, 5],
   );
@@ -234,8 +232,8 @@ const backups = ({ backups, status }: ReportData): Html =>
       .map((one) => [
         html`<code>${one.id}</code>`,
         one.problem ? html`<span class="no">unreadable</span>` : time(one.takenAt),
-        formatBytes(one.bytes),
-        formatBytes(one.rawBytes),
+        humanBytes(one.bytes),
+        humanBytes(one.rawBytes),
         one.tables,
         one.verifiedAt ? time(one.verifiedAt) : html`<span class="no">no</span>`,
         one.provenLevel ?? 'no',
@@ -245,10 +243,10 @@ const backups = ({ backups, status }: ReportData): Html =>
 
 const retention = ({ settings, schedules, backups }: ReportData): Html =>
   facts([
-    ['Object Lock', `${settings.lock.mode}, ${formatSeconds(settings.lock.seconds)} from the start of each backup`],
+    ['Object Lock', `${settings.lock.mode}, ${humanSeconds(settings.lock.seconds)} from the start of each backup`],
     [
       'Kept',
-      `${backups.length} backups, ${formatBytes(backups.reduce((sum, { bytes }) => sum + bytes, 0))} as each counts by itself`,
+      `${backups.length} backups, ${humanBytes(backups.reduce((sum, { bytes }) => sum + bytes, 0))} as each counts by itself`,
     ],
     ['Backups', html`<code>${schedules.backup}</code>`],
     ['Restore tests', html`<code>${schedules.restoreTest}</code>`],
