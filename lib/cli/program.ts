@@ -14,6 +14,7 @@ import type { RestoreOptions } from './commands/restore.ts';
 import type { RetentionOptions } from './commands/retention.ts';
 import type { StatusOptions } from './commands/status.ts';
 import type { UpOptions } from './commands/up.ts';
+import type { WindowOptions } from './commands/window.ts';
 import type { WorkflowOptions } from './commands/workflow.ts';
 import { type ExitCode, exitCode, reportOf, toCliError } from './errors.ts';
 import { wasInterrupted } from './interrupt.ts';
@@ -251,6 +252,17 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .action(async (database: string | undefined, options: CostOptions) => {
       adopt();
       return run((await import('./commands/cost.ts')).cost(database, options));
+    });
+
+  program
+    .command('window')
+    .argument('<database>', 'as named in pgdr.config.ts')
+    .description('show from when to when a database can be recovered to any moment, in each region')
+    .addOption(json())
+    .addOption(region())
+    .action(async (database: string, options: WindowOptions) => {
+      adopt();
+      return run((await import('./commands/window.ts')).window(database, options));
     });
   for (const command of program.commands) command.exitOverride();
   return program;
