@@ -31,7 +31,8 @@ export interface UploaderOptions {
   readonly signal: AbortSignal;
 }
 
-const longestPause = 5_000;
+/** Milliseconds between two attempts at one chunk, at the most: what a store that is back may be kept waiting. */
+const longestPause = 2_000;
 
 /**
  * Stores chunks, some at a time, and tells of them in order. A store that refuses is asked again and again: meanwhile
@@ -44,6 +45,8 @@ export function createUploader(options: UploaderOptions): Uploader {
   let running = 0;
   let failed: { error: unknown } | undefined;
   let waiting: PromiseWithResolvers<void>[] = [];
+  /** Ends the pauses of all that wait for another attempt. */
+  let wake = new AbortController();
 
   const settle = () => {
     if (queue.length > 0 && !failed) return;
@@ -66,6 +69,9 @@ export function createUploader(options: UploaderOptions): Uploader {
         () => {
           running--;
           entry.stored = true;
+          // The store takes writes again. What is stored behind a hole is worth nothing until the hole is filled.
+          wake.abort();
+          wake = new AbortController();
           for (let head = queue[0]; head?.stored; head = queue[0]) {
             queue.shift();
             held -= head.bytes;
@@ -102,7 +108,8 @@ export function createUploader(options: UploaderOptions): Uploader {
           throw new PgdrError('WalConflict', `other WAL is stored for ${where}`, { cause: error });
         }
         log('the store refused a chunk of WAL; it is tried again', { key, reason: error.message, pause });
-        await sleep(pause * (0.5 + Math.random() / 2), undefined, { signal });
+        const either = AbortSignal.any([signal, wake.signal]);
+        await sleep(pause * (0.5 + Math.random() / 2), undefined, { signal: either }).catch(() => {});
       }
     }
   };

@@ -12,7 +12,7 @@ import { parseWalKey, walPrefix } from '../../lib/core/keys.ts';
 import { parseLsn } from '../../lib/core/lsn.ts';
 import type { ReceiverInput } from '../../lib/core/physical-settings.ts';
 import { timelineDigits } from '../../lib/core/wal.ts';
-import { endOf, planSegment, readArchive, type WalArchive } from '../../lib/core/wal-archive.ts';
+import { endOf, gapsOf, planSegment, readArchive, type WalArchive } from '../../lib/core/wal-archive.ts';
 import { type ApiCall, AwsError } from '../../local/facade.ts';
 import { createDynamoDb } from '../../local/facades/dynamodb.ts';
 import { createS3 } from '../../local/facades/s3.ts';
@@ -51,7 +51,7 @@ export interface WalWorld {
   readonly faults: StoreFaults;
   archive(segmentBytes?: number): Promise<WalArchive>;
   /** Waits until the store holds the WAL up to here. */
-  durable(lsn: string, seconds?: number): Promise<void>;
+  durable(lsn: string, options?: { readonly gaps?: number }): Promise<void>;
   /** Takes a base backup without any WAL. */
   baseBackup(name: string): void;
   /** Starts a server from the base backup and what the store holds, to the end of it. */
@@ -169,12 +169,15 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
       }
       return readArchive(keys, segmentBytes, histories);
     },
-    async durable(lsn, seconds = 30) {
+    async durable(lsn, options = {}) {
+      const seconds = 30;
       const deadline = Date.now() + seconds * 1000;
       for (;;) {
         const archive = await world.archive();
         const newest = Math.max(0, ...archive.objects.keys());
-        if ((endOf(archive, newest) ?? 0n) >= parseLsn(lsn)) return;
+        // Behind a hole nothing counts, unless the hole is a gap that stays.
+        const holes = gapsOf(archive, newest).length - (options.gaps ?? 0);
+        if (holes === 0 && (endOf(archive, newest) ?? 0n) >= parseLsn(lsn)) return;
         if (Date.now() > deadline) throw new Error(`WAL up to ${lsn} was not stored within ${seconds} s`);
         await sleep(100);
       }
