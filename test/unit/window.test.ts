@@ -33,7 +33,11 @@ describe('the recoverable window', () => {
 
   it('is split at a gap, and begins again with the next backup', () => {
     const archive = readArchive([whole(1, 0), whole(1, 2), whole(1, 3)], mib);
-    const backups = [backup('a', 1, 100, 200), backup('lost', 1, mib + 1, mib + 2), backup('b', 1, 3 * mib, 3 * mib + 7)];
+    const backups = [
+      backup('a', 1, 100, 200),
+      backup('lost', 1, mib + 1, mib + 2),
+      backup('b', 1, 3 * mib, 3 * mib + 7),
+    ];
     expect(shown(backups, archive)).toEqual([
       { timeline: 1, from: 200, to: mib, because: 'gap', backups: ['a'] },
       { timeline: 1, from: 3 * mib + 7, to: 4 * mib, because: 'stored', backups: ['b'] },

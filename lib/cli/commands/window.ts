@@ -1,4 +1,5 @@
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { humanSeconds } from '../../core/human.ts';
 import { basePrefix, manifestKey, parseWalKey, prefixOfManifest, verificationKey, walPrefix } from '../../core/keys.ts';
 import { formatLsn } from '../../core/lsn.ts';
 import { type PhysicalManifest, parsePhysicalManifest } from '../../core/physical-manifest.ts';
@@ -12,7 +13,7 @@ import { openDeployment } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { CliError, type ExitCode, exitCode, toCliError } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
-import { createOutput, formatSeconds, formatTable } from '../output.ts';
+import { createOutput, formatTable } from '../output.ts';
 
 export interface WindowOptions {
   readonly json?: boolean;
@@ -154,7 +155,7 @@ function render({ region, ranges, problem }: RegionWindow): string {
   const rows = ranges.map(({ timeline, from, to, seconds }) => [
     from.at ?? '',
     to.at ?? 'unknown',
-    seconds === null ? '' : formatSeconds(seconds),
+    seconds === null ? '' : humanSeconds(seconds),
     String(timeline),
     from.lsn,
     to.lsn,
