@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeStop, restartService, startCompute, stopCompute } from '../lib/aws/compute.ts';
-import { changeRole, openStateItems, readItem, readRole } from '../lib/aws/state-items.ts';
+import { changeRole, openStateItems, readItem, readRole, writeItem } from '../lib/aws/state-items.ts';
 import { PgdrError } from '../lib/core/errors.ts';
+import type { AgentReport } from '../lib/core/failover/orders.ts';
 import type { ProbeItem } from '../lib/core/failover/probe.ts';
 import * as roles from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
@@ -47,6 +48,7 @@ const verbs = {
     if (role.run?.fence) return role.run.fence;
     const reasons: string[] = [];
     const proof =
+      (await proveCleanStop(items, role, run, target, reasons)) ??
       (await proveStop(settings, target, reasons)) ??
       (await proveSynchronous(settings, items, reasons)) ??
       (await proveLease(settings, items, run, reasons)) ??
@@ -66,9 +68,32 @@ const verbs = {
     await changeRole(items, (role) => roles.release(role, run));
     const { compute, region } = settings.servers[roles.otherServer(target)];
     const isStopped = phase === 'reserved' || phase === 'fenced';
+    if (isStopped && isPlanned(before)) {
+      await writeItem(items, `order-${roles.otherServer(target)}`, { id: `${run}/start`, kind: 'start' });
+      return { phase, started: true };
+    }
     if (!isStopped || !settings.fences.includes('stop') || compute === null) return { phase, started: false };
     await startCompute(region, compute);
     return { phase, started: true };
+  },
+
+  /** The server that is to rejoin needs its machine. */
+  async startTarget({ settings, items, run, target }: Step) {
+    await changeRole(items, (role) => roles.stillMine(role, run, Date.now()));
+    const { compute, region } = settings.servers[target];
+    if (compute === null) return { started: false, detail: 'nothing here can start it' };
+    await startCompute(region, compute);
+    return { started: true, detail: `${compute.kind} in ${region}` };
+  },
+
+  /** After a planned change the old writer follows the new one. */
+  async followNew({ settings, items, run, target }: Step) {
+    const role = await readRole(items);
+    if (role.run?.operation !== 'failback') return { told: false };
+    const old = roles.otherServer(target);
+    const id = `${run}/rejoin`;
+    await writeItem(items, `order-${old}`, { id, kind: 'rejoin', source: target, rewind: true });
+    return { told: true, server: old, secret: settings.servers[target].secret };
   },
 
   /** Applications whose pools hold on to the old server are started anew. One that cannot be is reported. */
@@ -87,6 +112,34 @@ const verbs = {
     return { applications: results };
   },
 } satisfies Record<string, (step: Step) => Promise<unknown>>;
+
+/** A failback is planned: its writer is well, and there is time to stop it cleanly. */
+const isPlanned = ({ run }: roles.Role): boolean => run?.operation === 'failback';
+
+/** The agent says that the server is shut down, and where its WAL ends; nobody starts it while the role item says no. */
+async function proveCleanStop(
+  items: Step['items'],
+  role: roles.Role,
+  run: string,
+  target: roles.ServerName,
+  reasons: string[],
+): Promise<roles.FenceProof | undefined> {
+  if (!isPlanned(role)) return undefined;
+  const old = roles.otherServer(target);
+  const deadline = performance.now() + stopSeconds * 1000;
+  while (performance.now() < deadline) {
+    const report = await readItem<AgentReport>(items, `agent-${old}`);
+    if (report?.orderId === `${run}/stop` && report.order === 'done')
+      return { fence: 'clean-stop', evidence: report.detail };
+    if (report?.orderId === `${run}/stop` && report.order === 'failed') {
+      reasons.push(`clean stop: ${report.detail}`);
+      return undefined;
+    }
+    await sleep(50);
+  }
+  reasons.push(`clean stop: the agent of the ${old} did not answer within ${stopSeconds} s`);
+  return undefined;
+}
 
 async function proveStop(
   settings: FailoverSettings,

@@ -2,10 +2,11 @@ import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { readSecret } from '../lib/aws/secret.ts';
-import { changeRole, openStateItems, readItem, readRole, type StateItems } from '../lib/aws/state-items.ts';
+import { changeRole, openStateItems, readItem, readRole, type StateItems, writeItem } from '../lib/aws/state-items.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Evidence, Observation, StandbyState } from '../lib/core/failover/evidence.ts';
 import { lossBracket } from '../lib/core/failover/measure.ts';
+import type { AgentReport } from '../lib/core/failover/orders.ts';
 import type { ProbeItem } from '../lib/core/failover/probe.ts';
 import * as roles from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
@@ -105,6 +106,57 @@ const verbs = {
     });
   },
 
+  /**
+   * Makes the target a standby of the writer: its agent is told once for an execution, and then waited for until it
+   * streams on the writer's timeline with next to nothing to catch up.
+   *
+   * @throws PgdrError StandbyUnusable when that takes longer; asked again it waits on. RejoinFailed
+   */
+  async rejoin({ settings, items, run, target }: Step) {
+    await changeRole(items, (role) => roles.stillMine(role, run, Date.now()));
+    const deadline = performance.now() + 140_000;
+    const id = `${run}/rejoin`;
+    const follows = () => follow(settings, target).catch((error: Error) => ({ close: false, detail: error.message }));
+    let detail = 'it followed already';
+    if (!(await follows()).close) {
+      if ((await readItem<{ id: string }>(items, `order-${target}`))?.id !== id) {
+        const source = roles.otherServer(target);
+        // A rewind looks at the timeline of the last checkpoint: without one it sees no divergence at all.
+        await using(await connectionOf(settings, source), (client) => client.query('CHECKPOINT'), 120);
+        await writeItem(items, `order-${target}`, { id, kind: 'rejoin', source, rewind: true });
+      }
+      detail = await answerOf(items, target, id, deadline);
+    }
+    for (;;) {
+      const { close, detail: state } = await follows();
+      if (close) return { detail, state };
+      if (performance.now() > deadline) throw new PgdrError('StandbyUnusable', `${target}: ${state}`);
+      await sleep(250);
+    }
+  },
+
+  /**
+   * After a clean stop of the writer: the target has to have replayed its last word, the checkpoint of the shutdown.
+   * Only then nothing that was acknowledged is missing.
+   */
+  async caughtUp({ settings, items, run, target }: Step) {
+    const role = await readRole(items);
+    const proof = role.run?.id === run ? role.run.fence : null;
+    const position = /last checkpoint ([0-9A-F]+\/[0-9A-F]+)/.exec(proof?.evidence ?? '')?.[1];
+    if (proof?.fence !== 'clean-stop' || position === undefined) return { waited: false };
+    const connection = await connectionOf(settings, target);
+    const deadline = performance.now() + 60_000;
+    while (performance.now() < deadline) {
+      const there = await using(connection, async (client) => {
+        const { rows } = await client.query('SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS there', [position]);
+        return rows[0].there as boolean;
+      });
+      if (there) return { waited: true, position };
+      await sleep(20);
+    }
+    throw new PgdrError('StandbyUnusable', `${target} has not replayed the shutdown of the writer at ${position}`);
+  },
+
   /** Writes through the name until the write arrives at the new writer. */
   async verifyWrite({ settings, items, run, target }: Step) {
     const role = await readRole(items);
@@ -162,6 +214,59 @@ const verbs = {
     throw new PgdrError('OldPrimaryWritable', `${old} took a write`);
   },
 } satisfies Record<string, (step: Step) => Promise<unknown>>;
+
+/** What a standby may have to catch up with before the writer is stopped for it: less than a second of most loads. */
+const catchUpBytes = 4 * 1024 * 1024;
+
+/** Waits until the agent has carried out an order. @throws RejoinFailed, StandbyUnusable */
+async function answerOf(items: StateItems, server: roles.ServerName, id: string, deadline: number): Promise<string> {
+  for (;;) {
+    const report = await readItem<AgentReport>(items, `agent-${server}`);
+    if (report?.orderId === id && report.order === 'done') return report.detail;
+    if (report?.orderId === id && report.order === 'failed') throw new PgdrError('RejoinFailed', report.detail);
+    if (performance.now() > deadline)
+      throw new PgdrError(
+        'StandbyUnusable',
+        `the agent of the ${server} is not done: ${report?.detail ?? 'it never answered'}`,
+      );
+    await sleep(200);
+  }
+}
+
+/** How closely a server follows the other one. */
+async function follow(
+  settings: FailoverSettings,
+  server: roles.ServerName,
+): Promise<{ close: boolean; detail: string }> {
+  const writer = await using(await connectionOf(settings, roles.otherServer(server)), readWal, 3);
+  const connection = await connectionOf(settings, server);
+  const [state, replayed] = await using(
+    connection,
+    async (client) => [await servers.readStandby(client), await readReplay(client)] as const,
+    3,
+  );
+  const lagBytes = Number(BigInt(writer.position) - BigInt(replayed.position));
+  const close = state.streaming && replayed.timeline === writer.timeline && lagBytes < catchUpBytes;
+  return {
+    close,
+    detail: `streaming: ${state.streaming}, timeline ${replayed.timeline} of ${writer.timeline}, ${lagBytes} bytes behind`,
+  };
+}
+
+/** Positions in the WAL as bytes from its beginning. */
+async function readWal(client: Client): Promise<{ timeline: number; position: string }> {
+  const { rows } = await client.query(`
+    SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS timeline,
+           (pg_current_wal_lsn() - '0/0')::text AS position`);
+  return rows[0];
+}
+
+async function readReplay(client: Client): Promise<{ timeline: number | null; position: string }> {
+  const { rows } = await client.query(`
+    SELECT (SELECT received_tli FROM pg_stat_wal_receiver) AS timeline,
+           (pg_last_wal_replay_lsn() - '0/0')::text AS position`);
+  return rows[0];
+}
 
 /** Who a server is, as far as two connections can be compared: clones share all but when they started. */
 async function identity(client: Client): Promise<string> {

@@ -3,28 +3,12 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writ
 import { join } from 'node:path';
 import { readSecret } from '../lib/aws/secret.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import type { ServerName } from '../lib/core/failover/role.ts';
+import type { Order } from '../lib/core/failover/orders.ts';
 import type { FailoverSettings } from '../lib/core/failover-settings.ts';
 import { type Connection, parseConnection } from '../lib/postgres/connection.ts';
 import type { Postgres } from './agent-postgres.ts';
 
-/** Orders that a failback leaves in the state table for an agent, and how they are carried out. */
-
-export type Order =
-  /** Becomes a standby of the other server: by a rewind, else by a new base backup. */
-  | { readonly id: string; readonly kind: 'rejoin'; readonly source: ServerName; readonly rewind: boolean }
-  /** A clean stop, after which everything that was committed has left the server. */
-  | { readonly id: string; readonly kind: 'stop' }
-  | { readonly id: string; readonly kind: 'start' };
-
-export interface AgentReport {
-  readonly server: ServerName;
-  readonly at: number;
-  readonly state: 'starting' | 'writer' | 'standby' | 'fenced' | 'failed' | 'stopped';
-  readonly orderId: string | null;
-  readonly order: 'working' | 'done' | 'failed' | null;
-  readonly detail: string;
-}
+/** How orders are carried out. */
 
 type Log = (message: string, fields?: Record<string, unknown>) => void;
 
@@ -47,10 +31,11 @@ export async function carryOut(
   const source = parseConnection(await readSecret(secret), secret);
   await postgres.stop('fast');
   const began = performance.now();
+  const divergence = await describeDivergence(postgres, source, log);
   const how = (order.rewind && (await rewind(postgres, source, log))) || (await copy(postgres, source, log));
   follow(postgres, source);
   await postgres.start();
-  return `${how} in ${((performance.now() - began) / 1000).toFixed(1)} s`;
+  return [`${how} in ${((performance.now() - began) / 1000).toFixed(1)} s`, divergence].filter(Boolean).join('; ');
 }
 
 /** False when the histories cannot be reconciled in place: WAL is gone, or hints were not logged. */
@@ -63,6 +48,33 @@ async function rewind(postgres: Postgres, source: Connection, log: Log): Promise
   );
   log('pg_rewind', { code, output: output.slice(-2000) });
   return code === 0 ? 'rewound' : undefined;
+}
+
+/**
+ * The transactions that only this server has: those after the point at which the histories part. They are about to be
+ * undone, so that what is known of them is kept in a file beside the data directory. Undefined where nothing parts.
+ */
+async function describeDivergence(postgres: Postgres, source: Connection, log: Log): Promise<string | undefined> {
+  const dry = await run(
+    'pg_rewind',
+    ['--dry-run', `--target-pgdata=${postgres.directory}`, `--source-server=${conninfo(source)}`],
+    source.password,
+  );
+  const [, start, timeline] = /servers diverged at WAL location ([0-9A-F/]+) on timeline (\d+)/.exec(dry.output) ?? [];
+  if (start === undefined || timeline === undefined || /no rewind required/.test(dry.output)) return undefined;
+  const dump = await run('pg_waldump', [
+    `--path=${join(postgres.directory, 'pg_wal')}`,
+    `--timeline=${timeline}`,
+    `--start=${start}`,
+    '--rmgr=Transaction',
+  ]);
+  const commits = dump.output.split('\n').filter((line) => /desc: COMMIT/.test(line));
+  const file = `${postgres.directory}.diverged-${Date.now()}.txt`;
+  writeFileSync(file, [`diverged at ${start} on timeline ${timeline}`, ...commits, ''].join('\n'), { mode: 0o600 });
+  log('transactions that only this server had', { start, timeline, commits: commits.length, file });
+  const ids = commits.flatMap((line) => /tx:\s+(\d+)/.exec(line)?.[1] ?? []);
+  const listed = ids.length > 20 ? `${ids.slice(0, 20).join(', ')}, …` : ids.join(', ');
+  return `${commits.length} transactions only here, after ${start} on timeline ${timeline}${listed && `: ${listed}`} (${file})`;
 }
 
 /** The old directory is kept beside the new one, for whoever wants to look into it. */

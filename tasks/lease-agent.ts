@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openStateItems, readItem, renewServerLease, writeItem } from '../lib/aws/state-items.ts';
+import { openStateItems, readItem, readRole, renewServerLease, writeItem } from '../lib/aws/state-items.ts';
+import type { AgentReport, Order } from '../lib/core/failover/orders.ts';
 import type { ServerName } from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
-import { type AgentReport, carryOut, type Order } from './agent-orders.ts';
+import { carryOut } from './agent-orders.ts';
 import { createPostgres, type Postgres } from './agent-postgres.ts';
 import { log } from './log.ts';
 
@@ -19,8 +20,8 @@ import { log } from './log.ts';
  * (primary or standby), PGDATA, and optionally PGHOST, PGPORT and PGDR_POSTGRES_OPTIONS (JSON).
  */
 
-/** Milliseconds between two looks. */
-const tick = 500;
+/** Milliseconds between two looks: the second while something is under way, when every one of them counts. */
+const tick = { idle: 500, busy: 50 } as const;
 /** How much of the lease is kept for stopping the server. */
 const stopShare = 0.3;
 
@@ -82,7 +83,11 @@ async function main(): Promise<void> {
       }
     }
     await obey(items, server, settings, postgres, report, tell);
-    await sleep(Math.max(0, tick - (performance.now() - asked)));
+    const isBusy = await readRole(items).then(
+      ({ run }) => run !== null,
+      () => false,
+    );
+    await sleep(Math.max(0, (isBusy ? tick.busy : tick.idle) - (performance.now() - asked)));
   }
 }
 

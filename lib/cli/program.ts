@@ -190,6 +190,7 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
         return run((await import('./commands/failover.ts')).changeWriter(operation, database, options));
       });
   changeWriter('failover', 'make the standby the writer: fenced, verified by a write through the name');
+  changeWriter('failback', 'make the primary the writer again after a failover, with nothing lost');
 
   const answer = (name: 'approve' | 'abort', description: string) =>
     program

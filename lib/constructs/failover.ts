@@ -82,27 +82,25 @@ export class Failover extends Construct {
       substitutions: { FailoverState, FailoverServer, FailoverFence, Topic: outcomes.topic.topicArn },
       grants: [invoke(state, server, fence), ...outcomes.publish],
     });
-    new Workflow(this, 'Machine', {
-      system,
-      name: 'failover',
-      substitutions: {
-        System: system,
-        OnlyDatabase: onlyDatabase,
-        FailoverState,
-        FailoverServer,
-        FailoverFence,
-        FailoverSwitch: stateMachineArn(this, system, 'failover-switch'),
-        FailoverVerify: stateMachineArn(this, system, 'failover-verify'),
-        RecordOutcome: recordOutcome,
-        Topic: outcomes.topic.topicArn,
-      },
-      grants: [
-        ...this.readSettings(),
-        invoke(state, server, fence, recordOutcome),
-        ...this.runMachines(childMachines),
-        ...outcomes.publish,
-      ],
-    });
+    const machine = {
+      System: system,
+      OnlyDatabase: onlyDatabase,
+      FailoverState,
+      FailoverServer,
+      FailoverFence,
+      FailoverSwitch: stateMachineArn(this, system, 'failover-switch'),
+      FailoverVerify: stateMachineArn(this, system, 'failover-verify'),
+      RecordOutcome: recordOutcome,
+      Topic: outcomes.topic.topicArn,
+    };
+    const machineGrants = [
+      ...this.readSettings(),
+      invoke(state, server, fence, recordOutcome),
+      ...this.runMachines(childMachines),
+      ...outcomes.publish,
+    ];
+    new Workflow(this, 'Machine', { system, name: 'failover', substitutions: machine, grants: machineGrants });
+    new Workflow(this, 'Failback', { system, name: 'failback', substitutions: machine, grants: machineGrants });
     new FailoverPeople(this, 'People', { system });
   }
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -61,7 +62,9 @@ export interface Pair {
   setDesiredCount(server: ServerName, count: number): Promise<void>;
   /** The postmaster of a server that runs. */
   postmaster(server: ServerName): number;
-  /** The agent of a server that runs. */
+  /** Everything that a server runs as, its postmaster first. */
+  processes(server: ServerName): number[];
+  /** The agent of a server that runs; throws while there is none. */
   agent(server: ServerName): number;
   stop(): Promise<void>;
 }
@@ -235,6 +238,11 @@ function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { 
       const [pid] = readPid(files[server].data);
       return pid;
     },
+    processes: (server) => {
+      const postmaster = pair.postmaster(server);
+      const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', String(postmaster)], { encoding: 'utf8' });
+      return [postmaster, ...stdout.split('\n').map(Number).filter(Boolean)];
+    },
     agent: taskOf,
   };
   return pair;
@@ -253,7 +261,7 @@ function parse<T>(text: string | undefined): T | undefined {
 /** Until the standby streams from a primary that takes writes. */
 async function ready(pair: Pair): Promise<void> {
   await pair.probe();
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 90_000;
   for (;;) {
     try {
       const client = await pair.connect('primary');

@@ -1,0 +1,127 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { changeRole, openStateItems, readRole } from '../../lib/aws/state-items.ts';
+import { now } from '../../lib/cli/rehearse/failover/ledger.ts';
+import { endpointName, type MachineRun } from '../../lib/cli/rehearse/failover/pair.ts';
+import { requestAbort } from '../../lib/core/failover/role.ts';
+import { held, openStage, type Stage, trueLoss } from './failover-harness.ts';
+
+/** One story of an asynchronous pair, in order: refusals and aborts while it is well, then its primary is killed. */
+
+let stage: Stage;
+const items = () => {
+  for (const [name, value] of Object.entries(stage.pair.cloud.environment('us-east-1'))) process.env[name] = value;
+  return openStateItems('rehearsal-pgdr-state', 'orders', 'us-east-1');
+};
+
+beforeAll(async () => {
+  stage = await openStage('failover-async');
+});
+afterAll(() => stage?.close());
+
+const primaryTakesWrites = () => stage.moreWrites(20, 'primary');
+
+describe('while the primary is well', () => {
+  it('healthy-primary: a dry run changes nothing and says why a person would be asked', async () => {
+    const { outcome } = await stage.failover({ dryRun: true });
+    expect(outcome).toMatchObject({ dryRun: true, decision: { verdict: 'approve' } });
+    expect(JSON.stringify(outcome)).toMatch(/looks healthy/);
+    await primaryTakesWrites();
+    held('healthy-primary', 'nothing changes without a person');
+  });
+
+  it('stale-standby: a standby whose replay is paused is refused, forced or not', async () => {
+    const standby = await stage.pair.connect('standby');
+    await standby.query('SELECT pg_wal_replay_pause()');
+    try {
+      const run = await stage.failover({ force: true });
+      expect(run.failure).toMatchObject({ error: 'FailoverRefused' });
+    } finally {
+      await standby.query('SELECT pg_wal_replay_resume()');
+      await standby.end();
+    }
+    await primaryTakesWrites();
+    held('stale-standby', 'never promoted, forced or not');
+  });
+
+  it('double-start, abort-before-point-of-no-return: one at a time, and it ends when it is told to', async () => {
+    const first = await stage.pair.start('failover', { database: 'orders', approval: 'always' }, 'fo-orders-1-a');
+    const waiting = async () => (await readRole(items())).run?.approval ?? null;
+    await expect.poll(waiting, { timeout: 60_000, interval: 100 }).not.toBeNull();
+    const second = await stage.failover({ force: true });
+    expect(second.failure).toMatchObject({ error: 'FailoverInProgress' });
+    held('double-start', 'the second is told who is at work, and changes nothing');
+
+    await changeRole(items(), (role) => requestAbort(role, 'changed my mind'));
+    const { SendTaskFailureCommand } = await import('@aws-sdk/client-sfn');
+    await stage.pair.clients.standby.sfn.send(
+      new SendTaskFailureCommand({
+        taskToken: (await waiting()) ?? '',
+        error: 'FailoverAborted',
+        cause: 'changed my mind',
+      }),
+    );
+    expect((await stage.pair.follow(first)).failure).toMatchObject({ error: 'FailoverAborted' });
+    expect((await readRole(items())).run).toBeNull();
+    await primaryTakesWrites();
+    held('abort-before-point-of-no-return', 'the primary goes on as if nothing had been');
+  });
+});
+
+describe('when the primary is killed under load', () => {
+  let killedAt: number;
+  let run: MachineRun;
+  let firstWriteAt: number;
+
+  beforeAll(async () => {
+    killedAt = stage.killPrimary();
+    await sleep(1000);
+    run = await stage.failover({ force: true, reason: 'kill -9' });
+    await stage.moreWrites(100, 'standby');
+    const standby = stage.pair.files.standby.host;
+    firstWriteAt = stage.ledger.acknowledged.find(({ server }) => server === standby)?.at ?? 0;
+  });
+
+  it('kill9-async: the standby is the writer, and was fenced for', () => {
+    expect(run.failure).toBeUndefined();
+    expect(run.outcome?.failover).toMatchObject({ to: 'standby', epoch: 2, fence: { fence: 'stop' } });
+    held('kill9-async', 'a write by name after the kill', `${((firstWriteAt - killedAt) / 1000).toFixed(2)} s`);
+  });
+
+  it('old-primary-returns: its agent does not let it accept writes', async () => {
+    await stage.pair.setDesiredCount('primary', 1);
+    await expect.poll(() => stage.pair.agent('primary'), { timeout: 60_000, interval: 200 }).toBeGreaterThan(0);
+    await sleep(3000);
+    await expect(stage.pair.connect('primary')).rejects.toThrow(/ECONNREFUSED/);
+    await stage.pair.setDesiredCount('primary', 0);
+    held('old-primary-returns', 'takes no write');
+  });
+
+  it('switch-metric-stops: the name stays where it is without anybody who says so', async () => {
+    await stage.pair.cloud.advance(10 * 60_000);
+    const { answers } = stage.pair.cloud.route53.resolve(endpointName, 'A');
+    expect(answers.at(-1)?.value).toBe(stage.pair.files.standby.host);
+    held('switch-metric-stops', 'the name leads to the writer');
+  });
+
+  it('abort-after: there is nothing to abort any more, and a repetition finds it done', async () => {
+    await expect(changeRole(items(), (role) => requestAbort(role, 'late'))).rejects.toThrow(/nothing of orders/);
+    const again = await stage.failover();
+    expect(again.outcome?.failover).toMatchObject({ to: 'standby', epoch: 2, fence: null });
+    held('abort-after', 'refused; a second failover only verifies');
+  });
+
+  it('ledger: the loss bracket holds the truth, no id was given twice, one server at a time', async () => {
+    const verdict = await stage.judge('standby');
+    const truth = trueLoss(stage.ledger, verdict, stage.pair.files.primary.host);
+    const loss = run.outcome?.failover?.loss;
+    expect(loss?.lowerSeconds).toBeLessThanOrEqual(truth + 0.001);
+    expect(loss?.upperSeconds ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(truth);
+    expect(verdict).toMatchObject({ repeatedIds: 0, overlapping: 0 });
+    const measured = `${truth.toFixed(3)} s in [${loss?.lowerSeconds.toFixed(3)}, ${loss?.upperSeconds?.toFixed(3)}]`;
+    held('kill9-async', 'the reported loss bracket holds the truth', measured);
+    held('sequence-reuse', 'no acknowledged id is given twice', `${verdict.acknowledged} writes`);
+    held('stale-dns-client', 'pooled clients never wrote to two servers at a time');
+    expect(now()).toBeGreaterThan(killedAt);
+  });
+});
