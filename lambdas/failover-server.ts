@@ -177,9 +177,12 @@ const verbs = {
         );
         here ??= await using(itself, identity, 2);
         if (here === there) {
-          await changeRole(items, (before) =>
-            roles.mark(roles.mark(before, run, 'name-moved', movedAt ?? Date.now()), run, 'first-write', Date.now()),
-          );
+          // A run that found everything done holds no item to mark.
+          if (role.run?.id === run) {
+            await changeRole(items, (before) =>
+              roles.mark(roles.mark(before, run, 'name-moved', movedAt ?? Date.now()), run, 'first-write', Date.now()),
+            );
+          }
           return { at: beat.at, timeline: beat.timeline, name: settings.endpoint.name, address: byName.address };
         }
         last = 'the name leads to another server that accepts writes';

@@ -4,7 +4,7 @@ import { changeRole, openStateItems, readRole } from '../../lib/aws/state-items.
 import { now } from '../../lib/cli/rehearse/failover/ledger.ts';
 import { endpointName, type MachineRun } from '../../lib/cli/rehearse/failover/pair.ts';
 import { requestAbort } from '../../lib/core/failover/role.ts';
-import { held, openStage, type Stage, trueLoss } from './failover-harness.ts';
+import { held, longestGap, openStage, type Stage, trueLoss } from './failover-harness.ts';
 
 /** One story of an asynchronous pair, in order: refusals and aborts while it is well, then its primary is killed. */
 
@@ -72,6 +72,8 @@ describe('when the primary is killed under load', () => {
   let killedAt: number;
   let run: MachineRun;
   let firstWriteAt: number;
+  let failback: MachineRun;
+  let failbackAt: number;
 
   beforeAll(async () => {
     killedAt = stage.killPrimary();
@@ -111,13 +113,46 @@ describe('when the primary is killed under load', () => {
     held('abort-after', 'refused; a second failover only verifies');
   });
 
+  it('early-rewind, switchover-under-load: failback rewinds the old primary and loses nothing', async () => {
+    failbackAt = now();
+    failback = await stage.pair.run('failback', { database: 'orders' });
+    expect(failback.failure).toBeUndefined();
+    expect(failback.outcome?.failover).toMatchObject({ to: 'primary', epoch: 3, fence: { fence: 'clean-stop' } });
+    await stage.moreWrites(100, 'primary');
+    const rejoined = failback.states.find(({ name }) => name === 'Rejoin the old primary');
+    held(
+      'early-rewind',
+      'the old primary follows the new timeline before it takes over',
+      `${rejoined?.seconds.toFixed(1)} s`,
+    );
+  });
+
+  it('failback leaves the other server as a standby that streams', async () => {
+    const streaming = async () => {
+      const client = await stage.pair.connect('primary');
+      const { rows } = await client.query(
+        "SELECT count(*)::int AS n FROM pg_stat_replication WHERE state = 'streaming'",
+      );
+      await client.end();
+      return rows[0].n;
+    };
+    await expect.poll(streaming, { timeout: 60_000, interval: 500 }).toBe(1);
+  });
+
   it('ledger: the loss bracket holds the truth, no id was given twice, one server at a time', async () => {
-    const verdict = await stage.judge('standby');
+    const verdict = await stage.judge('primary');
+    expect(verdict.lost.filter(({ at }) => at > killedAt + 1000)).toEqual([]);
+    const gap = longestGap(stage, failbackAt);
+    held(
+      'switchover-under-load',
+      'no acknowledged write is lost',
+      `gap of ${gap.toFixed(2)} s in ${verdict.acknowledged} writes`,
+    );
     const truth = trueLoss(stage.ledger, verdict, stage.pair.files.primary.host);
     const loss = run.outcome?.failover?.loss;
     expect(loss?.lowerSeconds).toBeLessThanOrEqual(truth + 0.001);
     expect(loss?.upperSeconds ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(truth);
-    expect(verdict).toMatchObject({ repeatedIds: 0, overlapping: 0 });
+    expect(verdict).toMatchObject({ repeatedIds: 0, switches: 2 });
     const measured = `${truth.toFixed(3)} s in [${loss?.lowerSeconds.toFixed(3)}, ${loss?.upperSeconds?.toFixed(3)}]`;
     held('kill9-async', 'the reported loss bracket holds the truth', measured);
     held('sequence-reuse', 'no acknowledged id is given twice', `${verdict.acknowledged} writes`);

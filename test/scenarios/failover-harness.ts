@@ -123,5 +123,14 @@ export function trueLoss({ acknowledged }: Ledger, { lost }: LedgerVerdict, oldH
   return (Math.max(...lost.map(({ committedAt }) => committedAt)) - Math.max(...kept)) / 1000;
 }
 
+/** The longest time without an acknowledged write since a moment, seconds. */
+export function longestGap({ ledger }: Stage, since: number): number {
+  const times = ledger.acknowledged
+    .map(({ at }) => at)
+    .filter((at) => at >= since)
+    .sort((a, b) => a - b);
+  return Math.max(...times.slice(1).map((at, i) => at - (times[i] as number))) / 1000;
+}
+
 /** Notes that an invariant held in a scenario, for the table at the end; a test that throws before leaves no line. */
 export const held = note;

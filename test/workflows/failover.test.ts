@@ -112,6 +112,71 @@ describe('failover', () => {
   });
 });
 
+describe('failback', () => {
+  const machine = loadMachine('failback');
+  const tracker = track(machine);
+  afterAll(() => tracker.expectAllReached());
+  const outcome = { workflow: 'failback', database: 'orders', ok: true };
+  const answers: Answers = {
+    'Read settings': parameter,
+    'Take the lease': payload({ request, already: false, resumed: false }),
+    'Start the old primary': payload({ started: true }),
+    'Rejoin the old primary': payload({ detail: 'rewound in 1.0 s' }),
+    'Ask for approval': {},
+    'Switch over': { Output: { epoch: 3 } },
+    'Verify and record': { Output: outcome },
+    'Give up': payload({ phase: 'fenced', started: true }),
+    'Record failure': payload({ workflow: 'failback', database: 'orders', ok: false, failure }),
+    'Announce failure': {},
+  };
+  const start = (changes: Answers = {}): Promise<Run> =>
+    tracker.watch(run(machine, { database: 'orders' }, { ...answers, ...changes }));
+
+  test('rejoins the old primary before it switches to it', async () => {
+    const result = await start();
+    expect(result.path.indexOf('Rejoin the old primary')).toBeLessThan(result.path.indexOf('Switch over'));
+    expect(firstCall(result, 'Switch over').Input).toMatchObject({ target: 'primary', attest: null });
+    expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: outcome });
+  });
+  test('waits on for a long rejoin, and for a person where one was asked for', async () => {
+    const result = await start({
+      'Take the lease': payload({ request: { ...request, approval: 'always' }, already: false, resumed: false }),
+      'Rejoin the old primary': (_, attempt) =>
+        attempt < 4 ? fail('StandbyUnusable')() : payload({ detail: 'copied' }),
+    });
+    expect(result.path).toContain('Ask for approval');
+    expect(result.outcome.status).toBe('SUCCEEDED');
+  });
+  test('does nothing twice, and nothing in a dry run', async () => {
+    const lease = (changes: object) => ({
+      'Take the lease': payload({ request, already: false, resumed: false, ...changes }),
+    });
+    expect((await start(lease({ already: true }))).path).not.toContain('Switch over');
+    expect((await start(lease({ resumed: true }))).path).not.toContain('Rejoin the old primary');
+    expect((await start(lease({ request: { ...request, dryRun: true } }))).path.at(-1)).toBe('Done');
+  });
+  test.each(['Start the old primary', 'Rejoin the old primary', 'Switch over', 'Verify and record'])(
+    'lets go of everything when "%s" fails',
+    async (step) => {
+      const result = await start({ [step]: fail('RejoinFailed') });
+      expect(result.path.slice(-4)).toEqual(['Give up', 'Record failure', 'Announce failure', 'Failback failed']);
+    },
+  );
+  test('lets go of everything when nobody approves', async () => {
+    const always = payload({ request: { ...request, approval: 'always' }, already: false, resumed: false });
+    const result = await start({ 'Take the lease': always, 'Ask for approval': fail('FailoverAborted') });
+    expect(result.path).toContain('Give up');
+  });
+  test.each(['Read settings', 'Take the lease'])('holds nothing when "%s" fails', async (step) => {
+    expect((await start({ [step]: fail('FailoverInProgress') })).path).not.toContain('Give up');
+  });
+  test.each(['Give up', 'Record failure', 'Announce failure'])('fails although "%s" fails too', async (step) => {
+    expect((await start({ 'Switch over': fail('FenceUnproven'), [step]: fail('Lambda.Gone') })).outcome.status).toBe(
+      'FAILED',
+    );
+  });
+});
+
 describe('failover-switch', () => {
   const machine = loadMachine('failover-switch');
   const tracker = track(machine);
@@ -121,6 +186,7 @@ describe('failover-switch', () => {
     'Reserve the epoch': payload({ epoch: 2 }),
     'Fence the old writer': payload({ asked: true }),
     'Prove the fence': payload(proof),
+    'Wait for its last word': payload({ waited: true }),
     'Pass the point of no return': payload({ epoch: 2 }),
     Promote: payload({ promotedAt: 1 }),
     'Move the name': payload({ writer: 'standby' }),
@@ -136,6 +202,16 @@ describe('failover-switch', () => {
     expect(result.outcome).toMatchObject({
       output: { promotion: { promotedAt: 1 }, traffic: { writer: 'standby' }, fence: proof, epoch: 2 },
     });
+  });
+
+  test('waits for the last word of a writer that was stopped cleanly, and only then', async () => {
+    expect((await start()).path).not.toContain('Wait for its last word');
+    const clean = payload({ fence: 'clean-stop', evidence: 'last checkpoint 0/1' });
+    const result = await start({ 'Prove the fence': clean });
+    expect(result.path).toContain('Wait for its last word');
+    expect(result.outcome.status).toBe('SUCCEEDED');
+    const never = await start({ 'Prove the fence': clean, 'Wait for its last word': fail('StandbyUnusable') });
+    expect(never.path).not.toContain('Pass the point of no return');
   });
 
   test.each(['Reserve the epoch', 'Fence the old writer', 'Prove the fence', 'Pass the point of no return'])(
@@ -166,6 +242,7 @@ describe('failover-verify', () => {
     'Restart applications': payload({ applications: [] }),
     'Verify a write by name': payload({ name: 'orders.db.internal' }),
     'Verify the old primary': payload({ writable: false, detail: 'refused' }),
+    'Let the old writer follow': payload({ told: false }),
     Record: payload(outcome),
     'Announce success': {},
   };
@@ -189,6 +266,7 @@ describe('failover-verify', () => {
   test('goes on without the applications and without an announcement', async () => {
     expect((await start({ 'Restart applications': fail('Lambda.Gone') })).outcome.status).toBe('SUCCEEDED');
     expect((await start({ 'Announce success': fail('SNS.Gone') })).outcome.status).toBe('SUCCEEDED');
+    expect((await start({ 'Let the old writer follow': fail('Lambda.Gone') })).outcome.status).toBe('SUCCEEDED');
   });
   test.each(['Verify a write by name', 'Verify the old primary', 'Record'])('fails when "%s" does', async (step) => {
     expect((await start({ [step]: fail('OldPrimaryWritable') })).outcome).toMatchObject({

@@ -19,6 +19,7 @@ export interface RehearseOptions {
   readonly restoreVersion?: string;
   readonly image?: boolean;
   readonly keep?: boolean;
+  readonly failover?: boolean;
   readonly report?: string;
   readonly verbose?: boolean;
 }
@@ -51,6 +52,7 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
       fault,
       output,
       reportPath,
+      failover: (options.failover ?? false) && fault === undefined,
       verbose: options.verbose ? (line) => process.stderr.write(`${line}\n`) : undefined,
     });
     writeReport(reportPath, result);

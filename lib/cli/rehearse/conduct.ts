@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ImageRoot } from '../../../local/runtime/image-root.ts';
 import { describeFailure, isErrorName } from '../../core/errors.ts';
@@ -9,6 +10,7 @@ import { latestProof, type Metrics, readBackup, readMetrics } from '../evidence.
 import type { Output } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import { createSteps, type Steps } from '../steps.ts';
+import { rehearseFailover } from './failover/rehearse-failover.ts';
 import type { Fault } from './faults/fault.ts';
 import { runFault } from './faults/index.ts';
 import { database, type Rehearsal, startRehearsal, type WorkflowRun } from './rehearsal.ts';
@@ -27,6 +29,8 @@ export interface ConductOptions {
   readonly fault?: Fault;
   readonly output: Output;
   readonly reportPath: string;
+  /** Rehearses a failover and a failback too. */
+  readonly failover?: boolean;
   readonly verbose?: (line: string) => void;
 }
 
@@ -53,6 +57,7 @@ export async function conduct(options: ConductOptions): Promise<RehearsalResult>
       await rehearsal.stop();
     }
   }
+  if (options.failover && parts.error === undefined) await addFailover(options, parts, steps);
   return {
     schemaVersion: 1,
     ok: parts.error === undefined && options.fault === undefined,
@@ -67,6 +72,17 @@ export async function conduct(options: ConductOptions): Promise<RehearsalResult>
     steps: steps.records,
     reportPath: options.reportPath,
   };
+}
+
+/** In a cloud of its own, when the first is gone: two servers, their agents and a load want the machine for themselves. */
+async function addFailover(options: ConductOptions, parts: Parts, steps: Steps): Promise<void> {
+  try {
+    parts.failover = await rehearseFailover({ ...options, directory: join(options.directory, 'failover'), steps });
+    parts.checks = [...(parts.checks ?? []), ...parts.failover.checks];
+    parts.error ??= brokenCheck(parts);
+  } catch (thrown) {
+    parts.error = reportOf(toCliError(thrown));
+  }
 }
 
 /** Both workflows by their schedules, then what the cloud shows of them. */

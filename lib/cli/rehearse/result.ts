@@ -3,6 +3,7 @@ import type { TableProof } from '../../core/proof.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { Metrics } from '../evidence.ts';
 import type { StepRecord } from '../steps.ts';
+import type { FailoverRehearsal } from './failover/rehearse-failover.ts';
 import type { RehearsalCheck } from './verdict.ts';
 import type { SlackMessage } from './webhook.ts';
 
@@ -40,6 +41,8 @@ export interface RehearsalResult {
   readonly metrics: Metrics;
   readonly writeLoad?: { readonly commits: number; readonly perSecond: number };
   readonly checks: readonly RehearsalCheck[];
+  /** With `--failover`. */
+  readonly failover?: FailoverRehearsal;
   readonly fault?: FaultResult;
   readonly error?: ErrorReport;
   /** The page for people. */

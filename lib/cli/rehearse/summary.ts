@@ -5,7 +5,7 @@ import type { RehearsalResult } from './result.ts';
 /** The end of a rehearsal on a terminal. */
 export function renderSummary(result: RehearsalResult, output: Output): string {
   const lines: string[] = [''];
-  const facts = factsOf(result);
+  const facts = [...factsOf(result), ...failoverFacts(result)];
   if (facts.length > 0) lines.push(formatTable(['Measured', ''], facts), '');
   const checks = [...result.checks, ...(result.fault?.checks ?? [])];
   for (const { ok, name, detail } of checks) {
@@ -37,6 +37,26 @@ function verdictOf({ ok, fault, seconds, proof }: RehearsalResult): string {
       : `The fault ${fault.name} did not end as it must (${fault.expectedError}). ${took}.`;
   }
   return ok ? `Restored and proven to ${proof?.level}. ${took} in all.` : `The rehearsal failed after ${took}.`;
+}
+
+/** What a failover cost, phase by phase. */
+function failoverFacts({ failover: rehearsed }: RehearsalResult): string[][] {
+  if (!rehearsed) return [];
+  const { failover, failback } = rehearsed;
+  const { loss } = failover;
+  const upper = loss?.upperSeconds;
+  return [
+    ['Failover', `${formatSeconds(rehearsed.rtoSeconds)} from the kill to the first write by name`],
+    ['', failover.phases.map(({ phase, seconds }) => `${phase} ${formatSeconds(seconds)}`).join(' · ')],
+    [
+      'Lost',
+      `${rehearsed.lostWrites} writes, ${formatSeconds(rehearsed.lostSeconds)}; reported ${formatSeconds(loss?.lowerSeconds ?? 0)} to ${upper == null ? 'unknown' : formatSeconds(upper)}`,
+    ],
+    [
+      'Failback',
+      `${formatSeconds(rehearsed.failbackGapSeconds)} without a write, fence: ${failback.fence?.fence ?? 'none'}`,
+    ],
+  ];
 }
 
 function factsOf(result: RehearsalResult): string[][] {

@@ -127,8 +127,8 @@ export interface LedgerVerdict {
   readonly lost: readonly Acknowledged[];
   /** Ids that two acknowledged writes were given. */
   readonly repeatedIds: number;
-  /** Writes that one server acknowledged after another had begun to: two writers at a time. */
-  readonly overlapping: number;
+  /** How often the server that acknowledged changed: more often than the writer did, and two wrote at a time. */
+  readonly switches: number;
 }
 
 /** Holds what was acknowledged against what a server has. */
@@ -137,21 +137,11 @@ export async function judgeLedger(client: pg.Client, acknowledged: readonly Ackn
   const there = new Set(rows.map(({ worker, n }) => `${worker}/${n}`));
   const ids = new Map<string, number>();
   for (const { id } of acknowledged) ids.set(id, (ids.get(id) ?? 0) + 1);
-  let overlapping = 0;
-  const left = new Set<string>();
-  let current: string | undefined;
-  for (const { server } of [...acknowledged].sort((a, b) => a.at - b.at)) {
-    if (left.has(server) && current !== server) {
-      // Back to a server that was left: once, for a failback; again and again, for two at a time.
-      overlapping += 1;
-    }
-    if (current !== undefined && current !== server) left.add(current);
-    current = server;
-  }
+  const order = [...acknowledged].sort((a, b) => a.at - b.at);
   return {
     acknowledged: acknowledged.length,
     lost: acknowledged.filter(({ worker, n }) => !there.has(`${worker}/${n}`)),
     repeatedIds: [...ids.values()].filter((count) => count > 1).length,
-    overlapping,
+    switches: order.filter(({ server }, i) => i > 0 && server !== order[i - 1]?.server).length,
   };
 }
