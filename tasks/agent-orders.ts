@@ -21,7 +21,7 @@ export async function carryOut(
 ): Promise<string> {
   if (order.kind === 'stop') {
     await postgres.stop('fast');
-    return `stopped cleanly, last checkpoint ${await lastCheckpoint(postgres)}`;
+    return `stopped cleanly, last checkpoint ${await shutdownCheckpoint(postgres)}`;
   }
   if (order.kind === 'start') {
     if (!postgres.isRunning()) await postgres.start();
@@ -123,9 +123,14 @@ function conninfo(source: Connection): string {
   return words.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(value)}`])).join(' ');
 }
 
-async function lastCheckpoint({ directory }: Postgres): Promise<string> {
+/** Where the WAL of a server ends that was shut down in order. Throws for one that was not: it may know more than its standby. */
+async function shutdownCheckpoint({ directory }: Postgres): Promise<string> {
   const { output } = await run('pg_controldata', [directory]);
-  return /Latest checkpoint location:\s+(\S+)/.exec(output)?.[1] ?? 'unknown';
+  const state = /Database cluster state:\s+(.+)/.exec(output)?.[1]?.trim();
+  const position = /Latest checkpoint location:\s+(\S+)/.exec(output)?.[1];
+  if (state !== 'shut down' || position === undefined)
+    throw new PgdrError('FenceUnproven', `the server is not cleanly shut down: ${state ?? output.slice(-200)}`);
+  return position;
 }
 
 function run(command: string, args: string[], password = ''): Promise<{ code: number; output: string }> {

@@ -45,6 +45,8 @@ async function main(): Promise<void> {
   /** `performance.now()` up to which the last confirmation holds. */
   let validUntil = Number.NEGATIVE_INFINITY;
   let allowed: boolean | null = null;
+  let isBusy = false;
+  let isPlanned = false;
   let report: AgentReport = { server, at: Date.now(), state: 'starting', orderId: null, order: null, detail: '' };
   const tell = async (changes: Partial<AgentReport>) => {
     report = { ...report, ...changes, at: Date.now() };
@@ -56,6 +58,9 @@ async function main(): Promise<void> {
   while (!isStopping) {
     const asked = performance.now();
     try {
+      const { run } = await readRole(items);
+      isBusy = run !== null;
+      isPlanned = run?.operation === 'failback';
       allowed = await renewServerLease(items, server, Date.now());
       if (allowed) validUntil = asked + settings.leaseSeconds * 1000 * (1 - stopShare);
     } catch (error) {
@@ -67,8 +72,10 @@ async function main(): Promise<void> {
       postgres.isRunning() &&
       (allowed === false || (leaseIsFence && performance.now() >= validUntil))
     ) {
-      log('this server may not accept writes any more: stopping it', { allowed });
-      await postgres.stop('immediate');
+      // In a planned change there is time to stop cleanly, so that the other server gets all that was acknowledged.
+      const mode = allowed === false && isPlanned ? 'fast' : 'immediate';
+      log('this server may not accept writes any more: stopping it', { allowed, mode });
+      await postgres.stop(mode);
       await tell({ state: 'fenced', detail: allowed === false ? 'not the writer' : 'the lease ran out' });
     }
     if (!postgres.isRunning()) {
@@ -83,10 +90,6 @@ async function main(): Promise<void> {
       }
     }
     await obey(items, server, settings, postgres, report, tell);
-    const isBusy = await readRole(items).then(
-      ({ run }) => run !== null,
-      () => false,
-    );
     await sleep(Math.max(0, (isBusy ? tick.busy : tick.idle) - (performance.now() - asked)));
   }
 }
