@@ -46,15 +46,15 @@ function failoverFacts({ failover: rehearsed }: RehearsalResult): string[][] {
   const { loss } = failover;
   const upper = loss?.upperSeconds;
   return [
-    ['Failover', `${formatSeconds(rehearsed.rtoSeconds)} from the kill to the first write by name`],
-    ['', failover.phases.map(({ phase, seconds }) => `${phase} ${formatSeconds(seconds)}`).join(' · ')],
+    ['Failover', `${humanSeconds(rehearsed.rtoSeconds)} from the kill to the first write by name`],
+    ['', failover.phases.map(({ phase, seconds }) => `${phase} ${humanSeconds(seconds)}`).join(' · ')],
     [
       'Lost',
-      `${rehearsed.lostWrites} writes, ${formatSeconds(rehearsed.lostSeconds)}; reported ${formatSeconds(loss?.lowerSeconds ?? 0)} to ${upper == null ? 'unknown' : formatSeconds(upper)}`,
+      `${rehearsed.lostWrites} writes, ${humanSeconds(rehearsed.lostSeconds)}; reported ${humanSeconds(loss?.lowerSeconds ?? 0)} to ${upper == null ? 'unknown' : humanSeconds(upper)}`,
     ],
     [
       'Failback',
-      `${formatSeconds(rehearsed.failbackGapSeconds)} without a write, fence: ${failback.fence?.fence ?? 'none'}`,
+      `${humanSeconds(rehearsed.failbackGapSeconds)} without a write, fence: ${failback.fence?.fence ?? 'none'}`,
     ],
   ];
 }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { humanSeconds } from '../../../core/human.ts';
 import type { FailoverSummary } from '../../../core/outcome.ts';
 import { CliError } from '../../errors.ts';
 import { onInterrupt } from '../../interrupt.ts';
-import { formatSeconds } from '../../output.ts';
 import type { PostgresBinaries } from '../../setup/postgres-binaries.ts';
 import type { Steps } from '../../steps.ts';
 import type { RehearsalCheck } from '../verdict.ts';
@@ -128,7 +128,7 @@ function checksOf(
     {
       name: 'the reported loss holds the truth',
       ok: upper != null && lostSeconds <= upper + 0.001 && (failover.loss?.lowerSeconds ?? 1) <= lostSeconds + 0.001,
-      detail: `${formatSeconds(lostSeconds)} lost, reported ${formatSeconds(failover.loss?.lowerSeconds ?? 0)} to ${upper == null ? 'unknown' : formatSeconds(upper)}`,
+      detail: `${humanSeconds(lostSeconds)} lost, reported ${humanSeconds(failover.loss?.lowerSeconds ?? 0)} to ${upper == null ? 'unknown' : humanSeconds(upper)}`,
     },
     {
       name: 'failover and failback lost nothing that the new writer acknowledged',
