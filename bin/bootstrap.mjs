@@ -117,9 +117,7 @@ async function test(args, prepared) {
 }
 
 const tasks = {
-  // A fault is rehearsed by itself.
-  rehearse: (args) =>
-    run(['bin/pgdr.ts', 'rehearse', ...(args.includes('--fault') ? [] : ['--failover']), ...args], prepare()),
+  rehearse: (args) => run(['bin/pgdr.ts', 'rehearse', ...args], prepare()),
   test: (args) => test(args, prepare()),
   scenarios: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'scenarios', ...args], prepare()),
   peers: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'peers', ...args], prepare()),
