@@ -65,8 +65,9 @@ export async function backUp(
     const objects = [await storeGlobals(context, store, tools, first, prefix)];
     const records: DatabaseRecord[] = [];
     const skipped = [...preflight.skipped];
-    const estimate = databases.flatMap(({ source }) => source.tables).reduce((sum, { bytes }) => sum + bytes, 0);
-    const progress = startProgress('dump', estimate);
+    const all = databases.flatMap(({ source }) => source.tables);
+    const estimate = all.reduce((sum, { bytes }) => sum + bytes, 0);
+    const progress = startProgress('dump', estimate, all.length);
     try {
       for (const [i, { source, ...database }] of databases.entries()) {
         const content = await nameSourceFailure(

@@ -105,6 +105,11 @@ async function storeDumps(
           onWarning: (text) => warnings.push({ database, what: program, why: text.trim().slice(0, 1000) }),
         }));
       objects.push({ ...object, database });
+      if (stream.role === 'table') progress.addTables(1);
+      // The last of those that all other tables are in: `main`, or the definitions when there is nothing else.
+      else if (stream.role === 'main' || plan.shared.length === 1) {
+        progress.addTables(source.tables.length - plan.own.length);
+      }
       log(reused ? 'object of an earlier backup' : 'object stored', { key: object.key, bytes: object.bytes });
     }
   };

@@ -12,6 +12,8 @@ export function log(message: string, fields: Readonly<Record<string, unknown>> =
 
 export interface Progress {
   add(bytes: number): void;
+  /** So many tables more are done. */
+  addTables(count: number): void;
   stop(): void;
 }
 
@@ -19,17 +21,23 @@ export interface Progress {
  * Logs bytes and rate while a long work goes on; call `add` from the stream and `stop` at its end. The command line
  * reads these lines (lib/cli/task-progress.ts).
  */
-export function startProgress(work: string, totalBytes: number): Progress {
+export function startProgress(work: string, totalBytes: number, totalTables?: number): Progress {
   const started = Date.now();
   let bytes = 0;
+  let tables = 0;
   const report = () => {
     const seconds = (Date.now() - started) / 1000;
-    log('progress', { work, bytes, totalBytes, bytesPerSecond: Math.round(bytes / Math.max(seconds, 0.001)), seconds });
+    const bytesPerSecond = Math.round(bytes / Math.max(seconds, 0.001));
+    const ofTables = totalTables === undefined ? {} : { tables, totalTables };
+    log('progress', { work, bytes, totalBytes, bytesPerSecond, seconds, ...ofTables });
   };
   const timer = setInterval(report, 2_000);
   return {
     add: (more: number) => {
       bytes += more;
+    },
+    addTables: (count) => {
+      tables += count;
     },
     stop: () => {
       clearInterval(timer);

@@ -5,7 +5,7 @@ export interface Output {
   readonly json: boolean;
   /** A line of progress: to stdout, or to stderr under `--json`. */
   line(text?: string): void;
-  /** Progress on a line that the next one replaces; nothing where there is no terminal. */
+  /** Progress on a line that the next one replaces; where there is no terminal, a line every half minute. */
   transient(text: string): void;
   /** The end: `value` as one line of JSON, or what `render` makes for a person. */
   result(value: unknown, render: () => string): void;
@@ -16,10 +16,14 @@ export type Style = 'good' | 'bad' | 'dim' | 'strong' | 'warn';
 
 const colours = { good: 'green', bad: 'red', dim: 'dim', strong: 'bold', warn: 'yellow' } as const;
 
+/** In the log of a pipeline a line now and then shows that something goes on. */
+const quietMilliseconds = 30_000;
+
 export function createOutput(json: boolean): Output {
   const progress = json ? process.stderr : process.stdout;
   const live = Boolean(progress.isTTY) && process.env.TERM !== 'dumb';
   let pending = false;
+  let spoken = Date.now();
   const clear = () => {
     if (pending) progress.write('\r\u001b[2K');
     pending = false;
@@ -28,10 +32,16 @@ export function createOutput(json: boolean): Output {
     json,
     line(text = '') {
       clear();
+      spoken = Date.now();
       progress.write(`${text}\n`);
     },
     transient(text) {
-      if (!live) return;
+      if (!live) {
+        if (Date.now() - spoken < quietMilliseconds) return;
+        spoken = Date.now();
+        progress.write(`${text}\n`);
+        return;
+      }
       clear();
       progress.write(text.slice(0, (progress.columns ?? 80) - 1));
       pending = true;

@@ -10,9 +10,12 @@ interface Progress {
   readonly bytes: number;
   readonly totalBytes: number;
   readonly bytesPerSecond: number;
+  /** Of a dump: tables that are stored, or whose earlier object stands for them. */
+  readonly tables?: number;
+  readonly totalTables?: number;
 }
 
-/** Gives a function that answers `dump 120.4 MB of about 205.6 MB, 31.2 MB/s`, or nothing when there is no news. */
+/** Gives a function that answers `dump 120.4 MB of about 205.6 MB, 31.2 MB/s, 3 of 16 tables`, or nothing when there is no news. */
 export function watchTask(clients: Clients, system: string, executionArn: string): () => Promise<string | undefined> {
   let since = Date.now() - 60_000;
   return async () => {
@@ -35,7 +38,8 @@ export function watchTask(clients: Clients, system: string, executionArn: string
   };
 }
 
-function describe({ work, bytes, totalBytes, bytesPerSecond }: Progress): string {
+function describe({ work, bytes, totalBytes, bytesPerSecond, tables, totalTables }: Progress): string {
   const total = totalBytes > bytes ? ` of about ${humanBytes(totalBytes)}` : '';
-  return `${work} ${humanBytes(bytes)}${total}, ${humanBytes(bytesPerSecond)}/s`;
+  const done = totalTables === undefined ? '' : `, ${tables} of ${totalTables} tables`;
+  return `${work} ${humanBytes(bytes)}${total}, ${humanBytes(bytesPerSecond)}/s${done}`;
 }
