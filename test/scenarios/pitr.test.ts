@@ -1,4 +1,5 @@
-import { DeleteObjectCommand } from '@aws-sdk/client-s3';
+import { randomBytes } from 'node:crypto';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { list } from '../../lib/aws/object-store.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
@@ -155,14 +156,16 @@ describe('never a silent end', () => {
     expect(failure?.error).toBe('RecoveryAborted');
   });
 
-  it('with an altered segment, which aborts', async () => {
-    const [key] = (await Array.fromAsync(list(runs.store, walTimelinePrefix(runs.lineage, 1)))).slice(-2);
-    runs.s3.intercept = ({ operation, input }) => {
-      // A range is all that comes back.
-      if (operation === 'GetObject' && input.Key === key) (input as { Range?: string }).Range = 'bytes=0-2000';
-    };
+  it('with an altered part, which aborts', async () => {
+    const key = (await Array.fromAsync(list(runs.store, walTimelinePrefix(runs.lineage, 1)))).findLast((one) =>
+      one.includes('/parts/'),
+    );
+    const object = { Bucket: runs.store.bucket, Key: key };
+    const { VersionId } = await runs.store.s3.send(new PutObjectCommand({ ...object, Body: randomBytes(4000) }));
     const { failure } = await runs.recover({ kind: 'latest' });
     expect(failure?.error).toBe('RecoveryAborted');
+    expect(failure?.message).toContain('ObjectAltered');
+    await runs.store.s3.send(new DeleteObjectCommand({ ...object, VersionId }));
   });
 
   it('with a missing middle segment, which is refused', async () => {
