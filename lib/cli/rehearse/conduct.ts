@@ -13,6 +13,7 @@ import { createSteps, type Steps } from '../steps.ts';
 import { rehearseFailover } from './failover/rehearse-failover.ts';
 import type { Fault } from './faults/fault.ts';
 import { runFault } from './faults/index.ts';
+import { rehearsePointInTime } from './point-in-time.ts';
 import { database, type Rehearsal, startRehearsal, type WorkflowRun } from './rehearsal.ts';
 import type { RehearsalResult } from './result.ts';
 import { judgeRehearsal } from './verdict.ts';
@@ -116,6 +117,12 @@ async function rehearse(rehearsal: Rehearsal, parts: Parts, steps: Steps): Promi
     slackRefused: webhook.refused,
     commitsDuringBackup,
   });
+  // With encryption of our own there are no base backups.
+  if (settings.logical.clientKey !== undefined || parts.error) return;
+  const { failure, checks, recovery } = await rehearsePointInTime(rehearsal, steps);
+  parts.checks = [...(parts.checks ?? []), ...checks];
+  parts.pointInTime = recovery;
+  if (failure) parts.error = { name: failure.error, message: failure.message, step: failure.step };
 }
 
 /** The metrics, as soon as this one is among them; without it after twenty seconds. */

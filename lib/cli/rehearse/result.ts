@@ -1,4 +1,4 @@
-import type { BackupSummary, ProofLevel } from '../../core/outcome.ts';
+import type { BackupSummary, ProofLevel, RecoverySummary } from '../../core/outcome.ts';
 import type { TableProof } from '../../core/proof.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { Metrics } from '../evidence.ts';
@@ -34,6 +34,8 @@ export interface RehearsalResult {
     readonly perTable: readonly TableProof[];
     readonly checks: readonly { level: ProofLevel; name: string; held: boolean; detail: string }[];
   };
+  /** The restore to a moment before an accident. */
+  readonly pointInTime?: RecoverySummary;
   readonly rpoSeconds?: number;
   readonly rtoSeconds?: number;
   readonly objectives?: { readonly rpoSeconds: number; readonly rtoSeconds: number };
