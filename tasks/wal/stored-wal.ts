@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { pipeline, Readable } from 'node:stream';
 import { getStream, getText, list, type ObjectStore } from '../../lib/aws/object-store.ts';
-import { PgdrError } from '../../lib/core/errors.ts';
 import {
   type Lineage,
   parseWalKey,
@@ -25,12 +24,14 @@ import { decompressor } from './zstd.ts';
 /** Whose WAL the lineage holds; undefined before the first receiver. */
 export async function readIdentity(store: ObjectStore, of: Lineage): Promise<WalIdentity | undefined> {
   const key = walIdentityKey(of);
-  try {
-    return parseWalIdentity(await getText(store, key), key);
-  } catch (error) {
-    if (error instanceof PgdrError && error.name === 'ObjectMissing') return undefined;
-    throw error;
-  }
+  // Listed rather than read: without the right to list a whole bucket, S3 answers 403 for what does not exist.
+  if (!(await isStored(store, key))) return undefined;
+  return parseWalIdentity(await getText(store, key), key);
+}
+
+async function isStored(store: ObjectStore, wanted: string): Promise<boolean> {
+  for await (const key of list(store, wanted)) if (key === wanted) return true;
+  return false;
 }
 
 /** Timelines of which WAL or a `.history` is stored, in order. */
@@ -116,8 +117,5 @@ export async function holdsSame(store: ObjectStore, key: string, raw: Buffer): P
   return at === raw.length;
 }
 
-export async function isHistoryStored(store: ObjectStore, of: Lineage, timeline: number): Promise<boolean> {
-  for await (const key of list(store, walHistoryKey(of, timeline)))
-    if (key === walHistoryKey(of, timeline)) return true;
-  return false;
-}
+export const isHistoryStored = (store: ObjectStore, of: Lineage, timeline: number): Promise<boolean> =>
+  isStored(store, walHistoryKey(of, timeline));
