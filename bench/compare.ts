@@ -5,13 +5,15 @@ import { parseArgs } from 'node:util';
 import { parseSize } from '../lib/cli/output.ts';
 import { startPostgres } from '../lib/cli/rehearse/postgres-server.ts';
 import { providePostgres } from '../lib/cli/setup/install-postgres.ts';
-import { type Bench, type Figures, openRound } from './compare/contenders.ts';
+import { awsCommand, type Bench, type Figures, openRound } from './compare/contenders.ts';
 import { fillDatabase } from './compare/database.ts';
 import { judge, type Measurements, render, renderMemory } from './compare/report.ts';
 
 /**
  * `npm run bench`: pgdr beside the scripts that it replaces and beside the limits of the machine, on the same database
  * and the same S3, in turns. See docs/benchmarks.md.
+ *
+ *   npm run bench [-- --size 2GB --rounds 3 --only <name> … --memory --sizes 1GB,2GB,4GB --directory <disk> --json]
  */
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +28,7 @@ const { values: options } = parseArgs({
 });
 const say = (line: string) => process.stderr.write(`${line}\n`);
 const { bin, version } = providePostgres(say);
-const machine = { cores: availableParallelism(), postgres: version };
+const machine = { cores: availableParallelism(), postgres: version, uploader: awsCommand ? 'aws' : 'our own' };
 
 async function withDatabase<T>(size: string, work: (bench: Bench, bytes: number) => Promise<T>): Promise<T> {
   const wanted = parseSize(size);

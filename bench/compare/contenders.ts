@@ -1,4 +1,4 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,6 +39,9 @@ export interface Round {
 const here = import.meta.dirname;
 const bucket = 'bench';
 const secret = 'bench';
+/** Whether the scripts use the real command line of AWS; otherwise a program of ours takes its place. */
+export const awsCommand = spawnSync('aws', ['--version']).status === 0;
+const transfer = `${process.execPath} ${join(here, 'transfer.ts')}`;
 
 export async function openRound({ bin, directory, source, database }: Bench): Promise<Round> {
   const account = serverAccount();
@@ -69,6 +72,8 @@ export async function openRound({ bin, directory, source, database }: Bench): Pr
     ...pgEnvironment(source, database),
   };
   const settings = settingsFor(bucket, secret);
+  const archive = join(scratch, 'archive.dump');
+  const folder = join(scratch, 'archive');
   let backupId = '';
 
   /** Client, server and store are told apart by the processes that used the time. */
@@ -117,6 +122,13 @@ export async function openRound({ bin, directory, source, database }: Bench): Pr
     backupId = output.id;
     return memory;
   };
+  const put = (key: string) =>
+    awsCommand ? `aws s3 cp --quiet - s3://${bucket}/${key}` : `${transfer} put ${bucket} ${key}`;
+  const get = (key: string) =>
+    awsCommand ? `aws s3 cp --quiet s3://${bucket}/${key} -` : `${transfer} get ${bucket} ${key}`;
+  const putFolder = awsCommand
+    ? `aws s3 cp --quiet --recursive ${folder} s3://${bucket}/directory`
+    : `${transfer} put-folder ${bucket} directory ${folder}`;
   /** A server as PostgreSQL makes it, for whom nobody has tuned it. */
   const classicRestore = async () => {
     const home = join(directory, 'classic');
@@ -127,7 +139,7 @@ export async function openRound({ bin, directory, source, database }: Bench): Pr
       await client.end();
       return await measure(server.pid, () =>
         script(
-          `aws s3 cp --quiet s3://${bucket}/classic.sql.gz - | gunzip | psql --quiet --no-psqlrc -v ON_ERROR_STOP=1 >/dev/null`,
+          `${get('classic.sql.gz')} | gunzip | psql --quiet --no-psqlrc -v ON_ERROR_STOP=1 >/dev/null`,
           pgEnvironment(server, database),
         ),
       );
@@ -136,28 +148,20 @@ export async function openRound({ bin, directory, source, database }: Bench): Pr
       rmSync(home, { recursive: true, force: true });
     }
   };
-  const archive = join(scratch, 'archive.dump');
-  const folder = join(scratch, 'archive');
-
   const contenders: Record<string, () => Promise<Figures>> = {
     'pg_dump | gzip -6 | aws s3 cp': () =>
-      measure(source.pid, () => script(`pg_dump | gzip -6 | aws s3 cp --quiet - s3://${bucket}/classic.sql.gz`)),
+      measure(source.pid, () => script(`pg_dump | gzip -6 | ${put('classic.sql.gz')}`)),
     'pgdr backup': () => measure(source.pid, backup),
-    'pg_dump -Fc | aws s3 cp': () =>
-      measure(source.pid, () => script(`pg_dump -Fc | aws s3 cp --quiet - s3://${bucket}/custom.dump`)),
+    'pg_dump -Fc | aws s3 cp': () => measure(source.pid, () => script(`pg_dump -Fc | ${put('custom.dump')}`)),
     'pgdr backup, without fingerprint': () => measure(source.pid, () => worker('dump', 'store')),
     'pg_dump -Fd -j2, then aws s3 cp': () =>
-      measure(source.pid, () =>
-        script(
-          `pg_dump -Fd -j2 -f ${folder} && aws s3 cp --quiet --recursive ${folder} s3://${bucket}/directory && rm -r ${folder}`,
-        ),
-      ),
+      measure(source.pid, () => script(`pg_dump -Fd -j2 -f ${folder} && ${putFolder} && rm -r ${folder}`)),
     'its streams, compressed, into nothing': () => measure(source.pid, () => worker('dump', 'compressed')),
     'its streams into nothing': () => measure(source.pid, () => worker('dump', 'nothing')),
     'aws s3 cp | gunzip | psql': classicRestore,
     'pgdr restore': () => measure(process.pid, () => worker('restore', backupId)),
     'pg_restore -j2 from local disk': async () => {
-      await script(`aws s3 cp --quiet s3://${bucket}/custom.dump ${archive} && chmod a+r ${archive}`);
+      await script(`${get('custom.dump')} > ${archive} && chmod a+r ${archive}`);
       const figures = await measure(process.pid, () => worker('pg_restore', archive));
       rmSync(archive);
       return figures;

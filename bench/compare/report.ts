@@ -106,7 +106,7 @@ export function judge(runs: Measurements, cores: number): Ratio[] {
 }
 
 export function render(report: {
-  machine: { cores: number; postgres: string };
+  machine: { cores: number; postgres: string; uploader: string };
   bytes: number;
   rounds: number;
   runs: Measurements;
@@ -114,7 +114,7 @@ export function render(report: {
 }): string {
   const { machine, bytes, rounds, runs, ratios } = report;
   const lines = [
-    `${(bytes / 1e9).toFixed(1)} GB on disk, PostgreSQL ${machine.postgres}, ${machine.cores} cores; medians of ${rounds} rounds.`,
+    `${(bytes / 1e9).toFixed(1)} GB on disk, PostgreSQL ${machine.postgres}, ${machine.cores} cores; medians of ${rounds} rounds; the scripts upload by ${machine.uploader} client.`,
     '',
     '| run | seconds | client CPU s | server CPU s | store CPU s |',
     '|---|---:|---:|---:|---:|',
