@@ -1,17 +1,12 @@
 import { z } from 'zod';
 import { PgdrError } from './errors.ts';
+import { checkPlace, decimal, lsn, qualifiedName, sha256, timestamp } from './manifest-fields.ts';
 import { resolvedSelectionSchema } from './selection.ts';
 
 /**
  * `manifest.json`: the commit of a backup. It is written last and once; a restore, a retention count or a metric
  * knows a backup only through it. Numbers that can pass 2^53 (system identifier, hashes) are decimal strings.
  */
-
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const lsn = z.string().regex(/^[0-9A-F]+\/[0-9A-F]+$/);
-/** RFC 3339, microseconds where PostgreSQL gave them. */
-const timestamp = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/);
-const decimal = z.string().regex(/^-?\d+$/);
 
 export const partSchema = z.object({ bytes: z.number().int().positive(), sha256 });
 
@@ -21,7 +16,7 @@ export const objectSchema = z.object({
   /** The database that it is of; absent for the globals. */
   database: z.string().optional(),
   /** For `table`: the relation whose data this object holds, as `schema.name` quoted by PostgreSQL. */
-  relation: z.string().optional(),
+  relation: qualifiedName.optional(),
   /** Stored size, and the size before compression. */
   bytes: z.number().int().nonnegative(),
   rawBytes: z.number().int().nonnegative(),
@@ -34,7 +29,7 @@ export const objectSchema = z.object({
 
 /** Two 64-bit sums over the rows' text; see lib/postgres/fingerprint.ts. */
 export const tableFingerprintSchema = z.object({
-  relation: z.string(),
+  relation: qualifiedName,
   rows: decimal,
   hash1: decimal,
   hash2: decimal,
@@ -43,7 +38,7 @@ export const tableFingerprintSchema = z.object({
 });
 
 export const sequenceSchema = z.object({
-  sequence: z.string(),
+  sequence: qualifiedName,
   lastValue: decimal,
   isCalled: z.boolean(),
   /** A cycling sequence may go both ways, so its values cannot be compared. */
@@ -87,7 +82,7 @@ export const databaseSchema = z.object({
   tables: z.array(tableFingerprintSchema),
   sequences: z.array(sequenceSchema),
   /** Not in any fingerprint: a restore computes them anew. One that was never filled stays so. */
-  materializedViews: z.array(z.object({ relation: z.string(), populated: z.boolean() })),
+  materializedViews: z.array(z.object({ relation: qualifiedName, populated: z.boolean() })),
   /** What the source had beside tables, by kind, so that a restore can be compared: `index` → 31. */
   inventory: z.record(z.string(), z.number().int()),
   grants: z.array(grantSchema),
@@ -158,6 +153,7 @@ export function parseManifest(text: string, key: string): Manifest {
     const issue = result.error.issues[0];
     throw new PgdrError('ManifestInvalid', `${key}: ${issue?.path.join('.')}: ${issue?.message}`);
   }
+  checkPlace(result.data, key);
   return result.data;
 }
 

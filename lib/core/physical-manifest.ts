@@ -2,17 +2,15 @@ import { z } from 'zod';
 import { PgdrError } from './errors.ts';
 import { parseLsn } from './lsn.ts';
 import { objectSchema } from './manifest.ts';
+import { checkPlace, lsn, oid, settingName, timestamp } from './manifest-fields.ts';
 import { isSegmentSize } from './wal.ts';
 
 /** `manifest.json` of a base backup: the commit, as that of a logical backup is. */
 
-const lsn = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/);
-const timestamp = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/);
-
 export const physicalObjectSchema = objectSchema.extend({
   /** `tablespace`: {@link PhysicalObject.oid} says which; `backup-manifest`: PostgreSQL's own list of files. */
   role: z.enum(['base', 'tablespace', 'backup-manifest']),
-  oid: z.string().optional(),
+  oid: oid.optional(),
 });
 
 export const physicalManifestSchema = z.object({
@@ -37,12 +35,12 @@ export const physicalManifestSchema = z.object({
   oldestRunningXid: z.string().regex(/^\d+$/),
   walSegmentBytes: z.number().int().refine(isSegmentSize),
   dataChecksums: z.boolean(),
-  tablespaces: z.array(z.object({ oid: z.string(), location: z.string() })),
+  tablespaces: z.array(z.object({ oid, location: z.string() })),
   databases: z.array(z.object({ name: z.string(), bytes: z.number().int() })),
   /** Roles that may do everything: what a recovered server is entered as. */
   superusers: z.array(z.string()).min(1),
   /** Settings that a recovering server needs at least as large as the source had them. */
-  limits: z.record(z.string(), z.number().int()),
+  limits: z.record(settingName, z.number().int()),
   preloadLibraries: z.string(),
   objects: z.array(physicalObjectSchema).min(2),
   lockUntil: timestamp.nullable(),
@@ -65,6 +63,7 @@ export function parsePhysicalManifest(text: string, key: string): PhysicalManife
     throw new PgdrError('ManifestInvalid', `${key}: ${issue?.path.join('.')}: ${issue?.message}`);
   }
   const manifest = result.data;
+  checkPlace(manifest, key);
   if (parseLsn(manifest.stopLsn) < parseLsn(manifest.startLsn)) {
     throw new PgdrError('ManifestInvalid', `${key}: the backup stops before it starts`);
   }

@@ -39,7 +39,9 @@ describe('manifest', () => {
       'a hash that is none',
       JSON.stringify(
         sampleManifest({
-          databases: [sampleRecord({ tables: [{ relation: 'a', rows: '1', hash1: 'x', hash2: '0', columns: '' }] })],
+          databases: [
+            sampleRecord({ tables: [{ relation: 'public.a', rows: '1', hash1: 'x', hash2: '0', columns: '' }] }),
+          ],
         }),
       ),
       /tables\.0\.hash1/,
