@@ -7,7 +7,7 @@ import { errorCatalogue } from '../../lib/core/errors.ts';
 import { dimensionOf, type MetricName, metricCatalogue } from '../../lib/core/metrics.ts';
 import { type PlatformAlarm, platformAlarms } from '../../lib/core/platform-alarms.ts';
 
-const pages = ['README.md', ...globSync('docs/**/*.md')];
+const pages = ['README.md', 'SECURITY.md', ...globSync('docs/**/*.md')];
 
 describe('the documentation', () => {
   it('lists the errors of the catalogue (vitest -u rewrites it)', async () => {
