@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { databaseSchema } from './database-schema.ts';
-import { matching, object } from './fields.ts';
+import { duration, matching, object } from './fields.ts';
 import { networkSchema } from './network-schema.ts';
 import { retentionSchema } from './retention-schema.ts';
 
@@ -37,6 +37,12 @@ export const configSchema = object({
       ` is ${JSON.stringify(issue.input)}. Allowed: a list of databases. Example: [{ name: 'orders', … }]`,
   }),
   retention: retentionSchema.prefault({}),
+  // Absent: see start-window.ts.
+  startWindow: z
+    .literal(false)
+    .transform(() => 0)
+    .or(duration('1 minute', '1 hour', '30 minutes'))
+    .optional(),
   notifications: object({
     slackWebhookSecret: secretName.optional(),
     email: z.array(mailAddress).default([]),

@@ -17,6 +17,8 @@ export interface DatabaseScheduleProps {
   /** An expression of EventBridge Scheduler, in UTC. */
   readonly expression: string;
   readonly enabled: boolean;
+  /** Minutes within which it starts, so that a fleet does not start at once. @default 0, at the very minute */
+  readonly windowMinutes?: number;
   /** After so many seconds a start that failed is given up. @default six hours */
   readonly maximumAgeSeconds?: number;
 }
@@ -32,7 +34,9 @@ export class DatabaseSchedule extends Construct {
       description: `Starts ${starts} of ${database}`,
       scheduleExpression: props.expression,
       scheduleExpressionTimezone: 'UTC',
-      flexibleTimeWindow: { mode: 'OFF' },
+      flexibleTimeWindow: props.windowMinutes
+        ? { mode: 'FLEXIBLE', maximumWindowInMinutes: props.windowMinutes }
+        : { mode: 'OFF' },
       state: props.enabled ? 'ENABLED' : 'DISABLED',
       target: {
         arn: kind === 'workflow' ? stateMachineArn(this, system, starts) : functionArn(this, system, starts),

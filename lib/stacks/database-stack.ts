@@ -2,7 +2,9 @@ import { Stack, Tags } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
+import type { Schedule } from '../config/fields.ts';
 import { databaseStackName, physicalRestoreTest } from '../config/names.ts';
+import { startWindowMinutes } from '../config/start-window.ts';
 import { AlarmSet } from '../constructs/alarm-set.ts';
 import { DatabaseDashboard } from '../constructs/dashboard.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
@@ -53,10 +55,14 @@ export class DatabaseStack extends Stack {
       });
     }
     const common = { system, database: database.name, enabled, kind: 'workflow' as const };
+    const timed = ({ expression, longestIntervalSeconds }: Schedule) => ({
+      expression,
+      windowMinutes: startWindowMinutes(config, longestIntervalSeconds),
+    });
     new DatabaseSchedule(this, 'BackupLogical', {
       ...common,
       starts: 'backup-logical',
-      expression: database.logical.schedule.expression,
+      ...timed(database.logical.schedule),
     });
     if (physical) {
       new DatabaseSchedule(this, 'RestoreTestPhysical', {
@@ -64,18 +70,18 @@ export class DatabaseStack extends Stack {
         starts: 'restore-test',
         name: physicalRestoreTest,
         input: { kind: 'physical' },
-        expression: database.restoreTest.schedule.expression,
+        ...timed(database.restoreTest.schedule),
       });
       new DatabaseSchedule(this, 'BackupPhysical', {
         ...common,
         starts: 'backup-physical',
-        expression: physical.base.schedule.expression,
+        ...timed(physical.base.schedule),
       });
     }
     new DatabaseSchedule(this, 'RestoreTest', {
       ...common,
       starts: 'restore-test',
-      expression: database.restoreTest.schedule.expression,
+      ...timed(database.restoreTest.schedule),
     });
     new RetentionSettingsParameter(this, 'RetentionRules', { system, database, retention: config.retention });
     // In both regions, since a removal is not replicated: each thins out, and looks through, what it holds itself.
@@ -83,6 +89,7 @@ export class DatabaseStack extends Stack {
       ...common,
       starts: retentionWorkflow,
       expression: retentionSchedule,
+      windowMinutes: startWindowMinutes(config, 24 * 3600),
       enabled: true,
     });
     // In both regions: each looks at what it holds itself, and tells the other that it lives.

@@ -5,6 +5,7 @@ import type { DatabaseConfig } from '../../config/database-schema.ts';
 import {
   backupBucketName,
   notificationDeadLetterQueueName,
+  physicalRestoreTest,
   physicalSettingsParameterName,
   scheduleDeadLetterQueueName,
   scheduleGroupName,
@@ -111,7 +112,11 @@ async function examineDeployment(
     const bucket = backupBucketName(system, account, region);
     const wanted = { mode, days: duration / 86_400 };
     await platform('bucket', async () => findings.push(...judgeBucket(await read.readBucket(clients, bucket, wanted))));
-    for (const name of [scheduleDeadLetterQueueName(system), notificationDeadLetterQueueName(system)]) {
+    const queues = [
+      scheduleDeadLetterQueueName(system),
+      ...(config.notifications.slackWebhookSecret ? [notificationDeadLetterQueueName(system)] : []),
+    ];
+    for (const name of queues) {
       await platform(`queue ${name}`, async () =>
         findings.push(judgeQueue({ region, name, messages: await read.countMessages(sqs, name) })),
       );
@@ -207,6 +212,7 @@ function schedulesOf(database: DatabaseConfig, isPrimary: boolean) {
     { starts: 'backup-logical', wanted: own },
     ...(database.physical ? [{ starts: 'backup-physical', wanted: own }] : []),
     { starts: 'restore-test', wanted: own },
+    ...(database.physical ? [{ starts: physicalRestoreTest, wanted: own }] : []),
     { starts: 'retention', wanted: 'ENABLED' as const },
     { starts: 'publish-posture', wanted: 'ENABLED' as const },
     ...(database.standby ? [{ starts: 'probe-replication', wanted: 'ENABLED' as const }] : []),
