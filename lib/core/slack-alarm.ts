@@ -24,9 +24,11 @@ export const isWorthTelling = ({ OldStateValue, NewStateValue }: AlarmNotice): b
 /** One Slack message for an alarm that went on or off. */
 export function slackAlarm(notice: AlarmNotice): SlackMessage {
   const text = readAlarmText(notice.AlarmDescription ?? '');
+  // AWS ends a name at 255 characters; whatever comes, a message is not lost for the length of one.
+  const name = cut(notice.AlarmName.toWellFormed(), 255);
   const says = text?.says ?? notice.AlarmDescription ?? notice.AlarmName;
   const region = notice.AlarmArn.split(':')[3] ?? notice.Region;
-  const console = `https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#alarmsV2:alarm/${encodeURIComponent(notice.AlarmName)}`;
+  const console = `https://${region}.console.aws.amazon.com/cloudwatch/home?region=${region}#alarmsV2:alarm/${encodeURIComponent(name)}`;
   const headline = `${stateOf(notice, text?.severity)}: ${text?.about ?? notice.AlarmName}: ${says}`;
   const runbook = text && link(text.runbook);
   return {
@@ -40,7 +42,7 @@ export function slackAlarm(notice: AlarmNotice): SlackMessage {
         elements: [
           {
             type: 'mrkdwn',
-            text: `<${console}|${escapeText(notice.AlarmName)}> · ${escapeText(region)} · ${escapeText(notice.StateChangeTime)}`,
+            text: `<${console}|${escapeText(name)}> · ${escapeText(region)} · ${escapeText(cut(notice.StateChangeTime, 40))}`,
           },
         ],
       },
