@@ -1,9 +1,9 @@
 import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import type { Config } from '../config/schema.ts';
-import { alarmsFor } from '../core/alarms.ts';
+import { alarmsFor, type Capability } from '../core/alarms.ts';
 import { type CostLine, costOf, type Measured, type SharedSubject, sharedCost } from '../core/cost.ts';
-import { metricCatalogue } from '../core/metrics.ts';
+import { type Emitter, metricCatalogue } from '../core/metrics.ts';
 import { platformAlarms } from '../core/platform-alarms.ts';
 import type { Prices } from '../core/prices.ts';
 import type { RestoreTestFact } from '../core/recoverability.ts';
@@ -40,11 +40,19 @@ export function costLines(config: Config, database: DatabaseConfig, measured: Me
       replicated: capabilitiesOf(database).has('replication'),
       alarms: alarms.length,
       compositeAlarms: alarms.filter(({ explainedBy }) => explainedBy?.length).length,
-      metrics: Object.keys(metricCatalogue).length,
+      metrics: metricsOf(capabilitiesOf(database)),
     },
     measured,
     prices,
   );
+}
+
+/** How many metrics a database with these capabilities has. */
+function metricsOf(capabilities: ReadonlySet<Capability>): number {
+  const emitters = new Set<Emitter>(['backup', 'restore test', 'posture']);
+  if (capabilities.has('wal')) emitters.add('WAL receiver');
+  if (capabilities.has('standby')) emitters.add('probe').add('failover');
+  return Object.values(metricCatalogue).filter(({ by }) => by.some((emitter) => emitters.has(emitter))).length;
 }
 
 /** Five services with an interface endpoint in two zones, in each region whose VPC pgdr makes. */

@@ -82,7 +82,11 @@ async function alarmsOn(clients: Clients, system: string, database: string): Pro
         clients.cloudwatch.send(new DescribeAlarmsCommand({ AlarmNamePrefix, StateValue: 'ALARM', MaxRecords: 100 })),
       ),
     );
-    return found.flatMap(({ MetricAlarms }) => (MetricAlarms ?? []).map(({ AlarmName }) => AlarmName ?? ''));
+    return found.flatMap(({ MetricAlarms }) =>
+      (MetricAlarms ?? [])
+        .filter(({ ActionsEnabled }) => ActionsEnabled !== false)
+        .map(({ AlarmName }) => AlarmName ?? ''),
+    );
   } catch {
     return undefined;
   }

@@ -54,6 +54,8 @@ export class AlarmSet extends Construct {
       datapointsToAlarm,
       evaluationPeriods,
       treatMissingData: alarm.missing,
+      // Also where it tells nobody by itself: what is muted here is not counted as on.
+      actionsEnabled: this.props.watching,
       ...(alarm.explainedBy?.length ? {} : this.actions()),
     });
   }

@@ -43,13 +43,13 @@ ${partial === null ? '' : html`<p><b>A partial backup, and a proof of that part 
 <p>Measured RPO ${humanSeconds(rpoSeconds)} by the ${rpoFrom}.</p>
 ${table(
   `Levels of ${name}`,
-  ['Level', 'Shows', ''],
+  ['Level', 'Shows', 'Verdict'],
   proofLevels.map((each) => [each, showsOfLevel[each], markOfLevel(checks.filter((c) => c.level === each))]),
 )}
 <h3>Checks</h3>
 ${table(
   `Checks of ${name}`,
-  ['Level', 'Check', '', 'Detail'],
+  ['Level', 'Check', 'Verdict', 'Detail'],
   checks.map((c) => [c.level, c.name, mark(c), c.detail]),
 )}
 <h3>Tables</h3>

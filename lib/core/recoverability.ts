@@ -49,6 +49,7 @@ export interface Limits {
   readonly restoreTestIntervalSeconds: number;
 }
 
+const epoch = '1970-01-01T00:00:00Z';
 /** A day of grace, as the alarm has. */
 const grace = 86_400;
 
@@ -56,7 +57,10 @@ const grace = 86_400;
 export function answerOf(regions: readonly RegionFacts[], limits: Limits): Answer {
   const order = { yes: 0, unproven: 1, no: 2 };
   const answers = regions.map((region) => answerOfRegion(region, limits));
-  answers.sort((a, b) => order[a.recoverable] - order[b.recoverable] || ((a.to ?? '') < (b.to ?? '') ? 1 : -1));
+  // Equal ones stay in the order of the regions: the primary one first.
+  answers.sort(
+    (a, b) => order[a.recoverable] - order[b.recoverable] || Date.parse(b.to ?? epoch) - Date.parse(a.to ?? epoch),
+  );
   return answers[0] ?? none(null, 'no region was asked');
 }
 

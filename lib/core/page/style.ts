@@ -40,10 +40,11 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1.25rem; 
 code, pre { font: .88em/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
 .slack { border-left: .25rem solid var(--line); margin: .6rem 0; } .slack b { display: block; }
 footer { margin-top: 3rem; color: var(--dim); font-size: .85rem; }
-section > h2:first-child { margin-top: 0; } h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
 .verdict.warn { border-color: var(--warn); background: var(--warn-soft); }
 .warn-text { color: var(--warn); font-weight: 600; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: .75rem; }
+.scroll code { white-space: nowrap; overflow-wrap: normal; }
+.charts { margin-bottom: .75rem; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: .75rem; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem; break-inside: avoid; }
 figcaption { font-size: .9rem; color: var(--dim); margin-bottom: .4rem; } figcaption b { color: var(--ink); }
 svg { display: block; width: 100%; height: auto; overflow: visible; }

@@ -109,7 +109,7 @@ function backup({ backup, sourceBytes }: RehearsalResult): Html | undefined {
 
 function proof({ proof }: RehearsalResult): Html | undefined {
   if (!proof) return undefined;
-  return html`<h2>Proof, level by level</h2><div class="scroll"><table><thead><tr><th>Level</th><th>Check</th><th></th><th>Detail</th></tr></thead><tbody>
+  return html`<h2>Proof, level by level</h2><div class="scroll"><table><thead><tr><th>Level</th><th>Check</th><th>Verdict</th><th>Detail</th></tr></thead><tbody>
 ${proof.checks.map((one) => html`<tr><td>${one.level}</td><td>${one.name}</td><td>${mark(one.held)}</td><td class="dim">${one.detail}</td></tr>`)}
 </tbody></table></div>
 <h2>Proof, table by table</h2><div class="scroll"><table><thead><tr><th>Table</th><th class="n">Rows in the snapshot</th><th class="n">Rows restored</th><th>Content</th></tr></thead><tbody>
