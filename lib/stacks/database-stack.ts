@@ -16,6 +16,7 @@ import { FailoverSettingsParameter, failsOver } from '../constructs/failover-set
 import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
 import { postureFunction, postureSchedule } from '../constructs/posture.ts';
 import { RetentionSettingsParameter, retentionSchedule, retentionWorkflow } from '../constructs/retention.ts';
+import { walAuditFunction, walAuditSchedule } from '../constructs/wal-audit.ts';
 import { WalReceiver } from '../constructs/wal-receiver.ts';
 import { type RegionProps, regionOf } from './platform-stack.ts';
 
@@ -76,6 +77,16 @@ export class DatabaseStack extends Stack {
         ...common,
         starts: 'backup-physical',
         ...timed(physical.base.schedule),
+      });
+    }
+    if (physical) {
+      // In both regions: each looks at the WAL that it holds itself.
+      new DatabaseSchedule(this, 'AuditWal', {
+        ...common,
+        starts: walAuditFunction,
+        kind: 'function',
+        expression: walAuditSchedule,
+        enabled: true,
       });
     }
     new DatabaseSchedule(this, 'RestoreTest', {

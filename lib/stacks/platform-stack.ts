@@ -16,6 +16,7 @@ import { Posture, postureFunction } from '../constructs/posture.ts';
 import { Retention, retentionWorkflow } from '../constructs/retention.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
 import { StateTable } from '../constructs/state-table.ts';
+import { WalAudit, walAuditFunction } from '../constructs/wal-audit.ts';
 import { WorkerCluster } from '../constructs/worker-cluster.ts';
 import { scheduledWorkflows, Workflows } from '../constructs/workflows.ts';
 
@@ -96,9 +97,10 @@ export class PlatformStack extends Stack {
       system,
       key: vault.key,
       workflows: [...scheduledWorkflows, retentionWorkflow, ...(failing.length > 0 ? ['probe-replication'] : [])],
-      functions: [postureFunction],
+      functions: [postureFunction, walAuditFunction],
     });
     const alarms = new AlarmTopic(this, 'Alarms', { system, key: vault.key });
+    new WalAudit(this, 'WalAudit', { system, vault });
     new Posture(this, 'Posture', { system, vault, peerRegion: peerOf(props) });
     const { notifications } = config;
     new Notifications(this, 'Notifications', {
@@ -112,7 +114,7 @@ export class PlatformStack extends Stack {
       system,
       topic: alarms.topic,
       runbooks: notifications.runbooks,
-      functions: [postureFunction, 'record-outcome', ...(tellsSlack ? ['notify-slack'] : [])],
+      functions: [postureFunction, walAuditFunction, 'record-outcome', ...(tellsSlack ? ['notify-slack'] : [])],
       machines: [...scheduledWorkflows, retentionWorkflow, 'restore'],
       tellsSlack,
     });

@@ -184,6 +184,7 @@ describe.each(regions)('the platform in %s', (region) => {
   test('runs functions on Node 24 and ARM, each with its own log that ends', () => {
     const functions = resources(stack, 'AWS::Lambda::Function').map(({ Properties }) => Properties);
     expect(functions.map(({ FunctionName }) => FunctionName).sort()).toEqual([
+      'acme-audit-wal',
       'acme-confirm-verification',
       'acme-notify-slack',
       'acme-plan-retention',
@@ -340,7 +341,7 @@ describe('options', () => {
 
 test('no function may do more than its work', () => {
   const own = statements(template(platform)).filter(({ policy }) =>
-    /Function|Notif|Posture|Verif|Outcome/.test(policy),
+    /Function|Notif|Posture|Verif|Outcome|WalAudit/.test(policy),
   );
   const actions = new Map<string, Set<string>>();
   for (const { policy, actions: allowed } of own) {
@@ -353,6 +354,7 @@ test('no function may do more than its work', () => {
     VerifyObjects: [...read, 's3:GetObjectVersion'].sort(),
     ConfirmVerification: [...read, 'kms:GenerateDataKey', 's3:PutObject'].sort(),
     RecordOutcome: [],
+    WalAuditFunction: [...read, 's3:ListBucketVersions', 'ssm:GetParameter'].sort(),
     NotificationsNotify: ['kms:Decrypt', 'kms:GenerateDataKey', 'secretsmanager:GetSecretValue', 'sqs:SendMessage'],
     PosturePublish: [...read, 'cloudwatch:PutMetricData', 'ecs:DescribeTaskDefinition', 'ssm:GetParameter'].sort(),
   });
