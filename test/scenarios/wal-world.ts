@@ -51,7 +51,7 @@ export interface WalWorld {
   readonly faults: StoreFaults;
   archive(segmentBytes?: number): Promise<WalArchive>;
   /** Waits until the store holds the WAL up to here. */
-  durable(lsn: string, options?: { readonly gaps?: number }): Promise<void>;
+  durable(lsn: string, options?: { readonly gaps?: number; readonly timeline?: number }): Promise<void>;
   /** Takes a base backup without any WAL. */
   baseBackup(name: string): void;
   /** Starts a server from the base backup and what the store holds, to the end of it. */
@@ -140,7 +140,7 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
         bucket,
         lock: { mode: 'GOVERNANCE', seconds: 86_400 },
         backupStateMachineArn: `arn:aws:states:${region}:111122223333:stateMachine:acme-backup-physical`,
-        leaseMilliseconds: 1_500,
+        leaseMilliseconds: 4_000,
         physical: {
           schemaVersion: 1,
           secret,
@@ -174,7 +174,7 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
       const deadline = Date.now() + seconds * 1000;
       for (;;) {
         const archive = await world.archive();
-        const newest = Math.max(0, ...archive.objects.keys());
+        const newest = options.timeline ?? Math.max(0, ...archive.objects.keys());
         // Behind a hole nothing counts, unless the hole is a gap that stays.
         const holes = gapsOf(archive, newest).length - (options.gaps ?? 0);
         if (holes === 0 && (endOf(archive, newest) ?? 0n) >= parseLsn(lsn)) return;

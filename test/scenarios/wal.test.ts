@@ -9,7 +9,7 @@ import { type Receiver, startWalWorld, type WalWorld } from './wal-world.ts';
 
 /** Chunk interval of the receivers here, seconds, and what an upload on a busy machine may take beside it. */
 const chunkSeconds = 1;
-const uploadSeconds = 4;
+const uploadSeconds = 5;
 
 let world: WalWorld;
 beforeEach(async () => {
@@ -143,7 +143,7 @@ describe('timelines', () => {
     await next.said(/^streaming$/);
     await standby.query('CREATE TABLE after_failover AS SELECT 1 AS n');
     const [{ lsn }] = (await standby.query('SELECT pg_current_wal_lsn() AS lsn')) as [{ lsn: string }];
-    await world.durable(lsn);
+    await world.durable(lsn, { timeline: 2 });
     const archive = await world.archive();
     expect([...archive.objects.keys()].sort()).toEqual([1, 2]);
     expect([...archive.histories.keys()]).toEqual([2]);
