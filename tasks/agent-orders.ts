@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readSecret } from '../lib/aws/secret.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Order } from '../lib/core/failover/orders.ts';
@@ -31,11 +32,39 @@ export async function carryOut(
   const source = parseConnection(await readSecret(secret), secret);
   await postgres.stop('fast');
   const began = performance.now();
+  await recoverFromCrash(postgres, log);
   const divergence = await describeDivergence(postgres, source, log);
-  const how = (order.rewind && (await rewind(postgres, source, log))) || (await copy(postgres, source, log));
+  let how = order.rewind ? await rewind(postgres, source, log) : undefined;
+  // A rewind that went wrong without saying so ends in a server that does not start: it is copied, then.
+  if (how === undefined || !(await followsBy(postgres, source))) {
+    how = await copy(postgres, source, log);
+    if (!(await followsBy(postgres, source)))
+      throw new PgdrError('RejoinFailed', 'a new copy did not start: read its log');
+  }
+  return [`${how} in ${((performance.now() - began) / 1000).toFixed(1)} s`, divergence].filter(Boolean).join('; ');
+}
+
+/** How long a standby has to run to be taken for one that starts: a history that does not fit ends it at once. */
+const settledMilliseconds = 2_000;
+
+async function followsBy(postgres: Postgres, source: Connection): Promise<boolean> {
   follow(postgres, source);
   await postgres.start();
-  return [`${how} in ${((performance.now() - began) / 1000).toFixed(1)} s`, divergence].filter(Boolean).join('; ');
+  const deadline = performance.now() + settledMilliseconds;
+  while (performance.now() < deadline) {
+    if (!postgres.isRunning()) return false;
+    await sleep(50);
+  }
+  return true;
+}
+
+/** A server that was killed recovers first, by itself and without clients: what it holds is then known. */
+async function recoverFromCrash({ directory }: Postgres, log: Log): Promise<void> {
+  if (!existsSync(join(directory, 'PG_VERSION')) || existsSync(join(directory, 'standby.signal'))) return;
+  const { output: state } = await run('pg_controldata', [directory]);
+  if (/Database cluster state:\s+shut down/.test(state)) return;
+  const { code, output } = await run('postgres', ['--single', '-F', '-D', directory, 'template1']);
+  log('recovered from a crash', { code, output: output.slice(-1000) });
 }
 
 /** False when the histories cannot be reconciled in place: WAL is gone, or hints were not logged. */
