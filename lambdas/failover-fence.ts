@@ -30,6 +30,11 @@ const verbs = {
   /** Asks for the stop; whether it came about is for `prove` to say. */
   async fence({ settings, items, run, target }: Step) {
     await changeRole(items, (role) => roles.stillMine(role, run, Date.now()));
+    if (isPlanned(await readRole(items))) {
+      // Its agent stops it in order, so that everything that was acknowledged leaves the server first.
+      await writeItem(items, `order-${roles.otherServer(target)}`, { id: `${run}/stop`, kind: 'stop' });
+      return { asked: true, detail: 'its agent was told to stop it in order' };
+    }
     const { compute, region } = settings.servers[roles.otherServer(target)];
     if (!settings.fences.includes('stop') || compute === null)
       return { asked: false, detail: 'nothing here can stop it' };
@@ -47,12 +52,13 @@ const verbs = {
     const role = await changeRole(items, (before) => roles.stillMine(before, run, Date.now()));
     if (role.run?.fence) return role.run.fence;
     const reasons: string[] = [];
-    const proof =
-      (await proveCleanStop(items, role, run, target, reasons)) ??
-      (await proveStop(settings, target, reasons)) ??
-      (await proveSynchronous(settings, items, reasons)) ??
-      (await proveLease(settings, items, run, reasons)) ??
-      (attest === null ? undefined : ({ fence: 'attested', evidence: attest } as const));
+    const proof = isPlanned(role)
+      ? // Any other fence would lose what had not left the server yet: a planned change is given up rather.
+        await proveCleanStop(items, run, target, reasons)
+      : ((await proveStop(settings, target, reasons)) ??
+        (await proveSynchronous(settings, items, reasons)) ??
+        (await proveLease(settings, items, run, reasons)) ??
+        (attest === null ? undefined : ({ fence: 'attested', evidence: attest } as const)));
     if (proof === undefined) throw new PgdrError('FenceUnproven', reasons.join('; ') || 'no fence is configured');
     await changeRole(items, (before) => roles.recordFence(before, run, proof, Date.now()));
     return proof;
@@ -119,12 +125,10 @@ const isPlanned = ({ run }: roles.Role): boolean => run?.operation === 'failback
 /** The agent says that the server is shut down, and where its WAL ends; nobody starts it while the role item says no. */
 async function proveCleanStop(
   items: Step['items'],
-  role: roles.Role,
   run: string,
   target: roles.ServerName,
   reasons: string[],
 ): Promise<roles.FenceProof | undefined> {
-  if (!isPlanned(role)) return undefined;
   const old = roles.otherServer(target);
   const deadline = performance.now() + stopSeconds * 1000;
   while (performance.now() < deadline) {
