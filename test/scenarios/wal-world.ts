@@ -28,6 +28,7 @@ const bucket = 'backups';
 const of = { system: 'acme', database: 'orders', lineage: 'main' } as const;
 
 export interface Receiver {
+  readonly pid: number;
   readonly lines: Record<string, unknown>[];
   readonly isRunning: boolean;
   /** Resolves with the first line, old or new, whose message matches. */
@@ -256,6 +257,7 @@ function spawnReceiver(environment: Record<string, string>): Receiver {
     for (const tell of waiting) tell(line);
   });
   return {
+    pid: child.pid as number,
     lines,
     get isRunning() {
       return child.exitCode === null && child.signalCode === null;
