@@ -46,7 +46,9 @@ export function createIntegrations(
     if (isSdk) return clients.call(sdkClient(service), action, parameters, sdkDialect(service), task.signal);
     if (service === 'lambda') return invoke(caller, parameters, task.signal);
     const { client, dialect } = optimised[service] as (typeof optimised)[string];
-    return clients.call(client, action, parameters, dialect, task.signal);
+    // What a job has started has to be known, even when it is called off meanwhile: it is stopped then.
+    const signal = resource.pattern === 'response' ? task.signal : undefined;
+    return clients.call(client, action, parameters, dialect, signal);
   };
 
   const underWay = new Set<Promise<Json>>();

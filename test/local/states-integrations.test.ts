@@ -231,6 +231,18 @@ describe('ecs:runTask', () => {
     await expect.poll(status, { timeout: 15_000 }).toBe('STOPPED');
   });
 
+  it('.sync stops the task that was being started when the execution was stopped', async () => {
+    let arn = '';
+    const before = ecs.tasks().length;
+    const remove = host.intercept(async ({ operation }) => {
+      if (operation === 'RunTask') await states.operations?.StopExecution?.({ executionArn: arn }, asAdministrator);
+    });
+    arn = await begin(task(sync, parameters(await define('setTimeout(() => {}, 60000)'))));
+    const status = () => ecs.tasks()[before]?.lastStatus;
+    await expect.poll(status, { timeout: 15_000 }).toBe('STOPPED');
+    remove();
+  });
+
   it('.sync stops the task when its own time is over', async () => {
     const stops: ApiCall[] = [];
     const remove = host.intercept((call) => void (call.operation === 'StopTask' && stops.push(call)));
