@@ -8,6 +8,8 @@ const project = (name: string, testTimeout: number, fileParallelism = true) => (
     testTimeout,
     hookTimeout: testTimeout,
     fileParallelism,
+    // What is waited for comes when it comes: a busy machine is no reason to fail.
+    expect: { poll: { timeout: 20_000 } },
   },
 });
 

@@ -66,11 +66,13 @@ describe('retention of real backups', () => {
       writeLoad: false,
     });
     const { settings } = rehearsal;
-    await override('orders', { ...settings, lock: { ...settings.lock, seconds: 1 } });
+    await override('orders', { ...settings, lock: { ...settings.lock, seconds: 60 } });
     for (let i = 0; i < 3; i++) {
       const { outcome } = await rehearsal.run('backup-logical');
       ids.push(outcome?.backup?.id as string);
     }
+    // No lock is left in the way.
+    await rehearsal.cloud.advance(120_000);
   });
   afterAll(async () => {
     await rehearsal?.stop();

@@ -51,7 +51,7 @@ describeWithPeers('cdk deploy onto ministack', ['ministack', 'aws'], (ministack,
       const image = ['--repository-name', name, '--image-tag', tag, '--image-manifest', emptyImage];
       await cloud.aws(region, 'ecr', 'put-image', ...image);
     }
-  }, 180_000);
+  }, 400_000);
 
   afterAll(() => cloud?.stop());
 
