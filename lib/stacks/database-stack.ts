@@ -89,16 +89,6 @@ export class DatabaseStack extends Stack {
         enabled: true,
       });
     }
-    if (physical) {
-      // In both regions: each looks at the WAL that it holds itself.
-      new DatabaseSchedule(this, 'AuditWal', {
-        ...common,
-        starts: walAuditFunction,
-        kind: 'function',
-        expression: walAuditSchedule,
-        enabled: true,
-      });
-    }
     new DatabaseSchedule(this, 'RestoreTest', {
       ...common,
       starts: 'restore-test',
