@@ -1,11 +1,12 @@
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listBackups } from '../../lib/cli/commands/list.ts';
 import { stateMachineArn } from '../../lib/cli/deployed.ts';
 import { readObject } from '../../lib/cli/evidence.ts';
 import { followExecution } from '../../lib/cli/follow.ts';
 import { region } from '../../lib/cli/rehearse/rehearsal.ts';
-import { backupPrefix, manifestKey } from '../../lib/core/keys.ts';
+import { backupPrefix, manifestKey, proofKey } from '../../lib/core/keys.ts';
 import type { Manifest } from '../../lib/core/manifest.ts';
 import type { BackupSummary, WorkflowFailure } from '../../lib/core/outcome.ts';
 import { type RestoreRuns, startRestoreRuns } from './restore-runs.ts';
@@ -108,4 +109,14 @@ it('a manifest that was altered by hand ends a restore before it has begun', asy
   const { failure } = await runs.restore({ toDatabase: 'forged', backupId: id });
   expect(failure).toMatchObject({ error: 'ManifestInvalid', message: expect.stringContaining('materializedViews.0') });
   expect(await runs.sql('postgres', `SELECT FROM pg_database WHERE datname = 'forged'`)).toEqual([]);
+});
+
+it('a report of a restore test that is none proves nothing, and hides no backup', async () => {
+  const { clients, settings } = runs.rehearsal;
+  for (const [i, Body] of ['{', 'null', '7', '{"backupId":7}'].entries()) {
+    const Key = proofKey(settings, `20261121T020000Z-${i}`, 'json');
+    await clients.s3.send(new PutObjectCommand({ Bucket: settings.bucket, Key, Body }));
+  }
+  const listed = await listBackups(clients, settings);
+  expect(listed).toContainEqual(expect.objectContaining({ id: backup.id, provenLevel: null }));
 });

@@ -108,10 +108,18 @@ async function readProofs(clients: Clients, settings: DatabaseSettings): Promise
   const keys = (await listKeys(clients, settings.bucket, proofsPrefix(settings))).filter((key) =>
     key.endsWith('.json'),
   );
-  return eachOf(
-    keys,
-    async (key) => JSON.parse((await readObject(clients, settings.bucket, key)) ?? 'null') as ProofReport,
-  );
+  const reports = await eachOf(keys, async (key) => readReport(await readObject(clients, settings.bucket, key)));
+  return reports.filter((report) => report !== undefined);
+}
+
+/** Undefined for what is no report: it proves nothing, and hides no backup. */
+function readReport(text: string | undefined): ProofReport | undefined {
+  try {
+    const report = JSON.parse(text ?? '') as Partial<ProofReport> | null;
+    return typeof report?.backupId === 'string' ? (report as ProofReport) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The proof of the highest level, the latest among equals. */
