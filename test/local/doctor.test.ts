@@ -138,11 +138,11 @@ describe('a server', () => {
   });
 
   it('without what WAL needs is mended by what is printed', async () => {
-    const physical = { physical: {} };
+    const physical = { physical: { slot: 'doctor' } };
     await runs.sql('postgres', 'ALTER ROLE pgdr_backup NOREPLICATION');
     const before = await examineNow(physical);
     expect(of(before, 'wal_level')?.state).toBe('ok');
-    expect(of(before, 'slot pgdr_orders')).toMatchObject({
+    expect(of(before, 'slot doctor')).toMatchObject({
       state: 'ok',
       found: expect.stringContaining('not there yet'),
     });
@@ -150,12 +150,12 @@ describe('a server', () => {
     expect(of(before, 'max_slot_wal_keep_size')?.state).toBe('warning');
     await mend(of(before, 'replication privilege'));
     await mend(of(before, 'max_slot_wal_keep_size'));
-    await runs.sql('postgres', `SELECT pg_create_physical_replication_slot('pgdr_orders', true)`);
+    await runs.sql('postgres', `SELECT pg_create_physical_replication_slot('doctor', true)`);
     const after = await examineNow(physical);
     expect(of(after, 'replication connection')?.state).toBe('ok');
     expect(of(after, 'max_slot_wal_keep_size')).toMatchObject({ state: 'ok', found: '50GB' });
-    expect(of(after, 'slot pgdr_orders')).toMatchObject({ state: 'warning', found: expect.stringContaining('nobody') });
-    await runs.sql('postgres', `SELECT pg_drop_replication_slot('pgdr_orders')`);
+    expect(of(after, 'slot doctor')).toMatchObject({ state: 'warning', found: expect.stringContaining('nobody') });
+    await runs.sql('postgres', `SELECT pg_drop_replication_slot('doctor')`);
   });
 
   it('that takes writes is no standby, and one that refuses is said to', async () => {
