@@ -1,14 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { type Loose, sample, statements, synthesize } from './assembly.ts';
+import { type Loose, statements, synthesize } from './assembly.ts';
 
 /** What SECURITY.md says of roles, as the templates have it. */
 
 const page = readFileSync('SECURITY.md', 'utf8');
 const assembly = synthesize({
-  databases: [
-    { ...(sample.databases[0] as object), name: 'orders', version: 17, primary: { secret: 'orders/primary' } },
-  ],
+  databases: [{ name: 'orders', version: 17, primary: { secret: 'orders/primary' }, physical: {} }],
 });
 const templates = assembly.stacks.map(({ template }) => template as Loose);
 const all = templates.flatMap((template) => statements(template));
@@ -22,14 +20,14 @@ test('no role that pgdr makes may do what the page says none may', () => {
   expect(found).toEqual([]);
 });
 
-test('only the task that restores for good and the one that backs up read a secret of the database', () => {
+test('only the tasks that back up, receive WAL and restore for good read a secret of the database', () => {
   const readers = all.filter(
     ({ actions, resources }) =>
       actions.includes('secretsmanager:GetSecretValue') &&
       resources.some((resource) => resource.includes('orders/primary')),
   );
   const kinds = new Set(readers.map(({ policy }) => policy.replace(/DefaultPolicy.*$/, '')));
-  expect([...kinds].sort()).toEqual(['RolesBackup', 'RolesRecover']);
+  expect([...kinds].sort()).toEqual(['RolesBackup', 'RolesRecover', 'WalReceiverRole']);
 });
 
 test('deletion markers come from one function alone', () => {
