@@ -95,7 +95,9 @@ export class DatabaseRoles extends Construct {
       },
       {
         actions: ['s3:PutObject'],
-        resources: [bucketArn(this, system, `${proofs}*`)],
+        resources: [proofs, ...(physical ? [recoveryProofs] : [])].map((folder) =>
+          bucketArn(this, system, `${folder}*`),
+        ),
         wildcard: ownObjects,
       },
       key('kms:Decrypt', 'kms:GenerateDataKey'),
@@ -106,7 +108,7 @@ export class DatabaseRoles extends Construct {
         ? [
             {
               actions: ['s3:PutObject', 's3:PutObjectRetention', 's3:AbortMultipartUpload'],
-              resources: [bucketArn(this, system, `${recovered}*`), bucketArn(this, system, `${recoveryProofs}*`)],
+              resources: [bucketArn(this, system, `${recovered}*`)],
               wildcard: ownObjects,
             },
             answer('restore'),
