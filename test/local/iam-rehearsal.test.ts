@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
-import { SendTaskFailureCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Followed, followExecution } from '../../lib/cli/follow.ts';
@@ -18,53 +18,29 @@ import {
 } from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
-import { functionName, stateMachineName, type TaskPurpose, taskRoleName } from '../../lib/config/names.ts';
+import { functionName, stateMachineName } from '../../lib/config/names.ts';
 import type { Workflow } from '../../lib/core/outcome.ts';
-import { type ApiCall, AwsError, type Caller } from '../../local/facade.ts';
-import { createAuthority } from '../../local/iam/authority.ts';
-import { accessDenied } from '../../local/iam/denial.ts';
-import type { RoleStatements } from '../../local/iam/unused.ts';
+import { type ApiCall, AwsError } from '../../local/facade.ts';
 import { sendSigned } from '../../local/runtime/signed-request.ts';
+import { expectAllNeeded, expectAllUsed } from './permissions-in-use.ts';
+import {
+  awaitHeartbeat,
+  byTask,
+  expectStopped,
+  giveUp,
+  isSecondPart,
+  scaleReceiver,
+  strikeOnce,
+} from './rehearsal-strikes.ts';
 
 /**
- * What the templates allow, held against what a rehearsal does: nothing is missing, or it would not pass, and nothing
- * is there without a use. What only failures use is used by failures that are brought about here.
+ * What the templates allow, held against what logical backups and everything around them do (of physical ones:
+ * pitr.test.ts). What only failures use is used by failures that are brought about here.
  */
 
 const directory = join(workDirectory, 'rehearse', `iam-${process.pid}`);
 const account = '111122223333';
 let rehearsal: Rehearsal;
-
-/** Permissions that none of this uses, by role, with the reason why they are given all the same. */
-const unusedHere: readonly { role: RegExp; actions: readonly string[]; why: string }[] = [
-  {
-    role: /FlowLogIAMRole/,
-    actions: ['logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
-    why: 'the VPC writes its flow log, and no packet crosses a VPC here',
-  },
-  {
-    role: /-pgdr-replication-/,
-    actions: ['s3:GetObjectVersionTagging', 's3:GetObjectRetention', 's3:GetObjectLegalHold', 's3:ReplicateTags'],
-    why: 'S3 demands them of a bucket with Object Lock; here it copies the lock with the rest, and nothing has a tag',
-  },
-  {
-    role: /-(Workflows(BackupLogical|RestoreTest|Restore)|RetentionWorkflow)Rol/,
-    actions: ['logs:DeleteLogDelivery'],
-    why: 'Step Functions ends the delivery of a machine that is deleted or logs no more',
-  },
-];
-
-/** The roles of the region in which the rehearsal runs; the other region has the same ones for the day of its need. */
-function roles(): RoleStatements[] {
-  const arns = rehearsal.cloud.stacks
-    .filter((stack) => stack.region === region)
-    .flatMap((stack) => Object.values(stack.resources))
-    .filter(({ type }) => type === 'AWS::IAM::Role')
-    .map(({ made }) => made.attributes?.Arn);
-  return rehearsal.cloud.iam.statements().filter(({ arn }) => arns.includes(arn));
-}
-
-const roleOf = (call: ApiCall): string => call.principal.roleArn?.split('/').at(-1) ?? '';
 
 type Ended = Pick<Followed, 'execution'>;
 
@@ -80,61 +56,6 @@ async function run(workflow: Workflow, input: object = {}): Promise<Ended> {
   return followExecution(sfn, String(executionArn), { interval: 100 });
 }
 
-/** Runs a workflow with something done to it, once, by the first call that fits. */
-async function runWith(
-  workflow: Workflow,
-  fits: (call: ApiCall) => boolean,
-  strike: (call: ApiCall) => Promise<unknown> | undefined,
-): Promise<Ended> {
-  let struck = false;
-  const undo = rehearsal.cloud.intercept(async (call) => {
-    if (struck || !fits(call)) return;
-    struck = true;
-    await strike(call);
-  });
-  try {
-    const ended = await run(workflow);
-    expect(struck).toBe(true);
-    return ended;
-  } finally {
-    undo();
-  }
-}
-
-/** A call on S3 by the task of a workflow. */
-const byTask =
-  (job: TaskPurpose) =>
-  (call: ApiCall): boolean =>
-    call.service === 's3' && roleOf(call) === taskRoleName(system, database, job, region);
-
-/** Waits for a sign of life of the task that calls. */
-const heartbeat = ({ principal }: ApiCall) =>
-  expect
-    .poll(
-      () =>
-        rehearsal.cloud
-          .calls()
-          .some((call) => call.operation === 'SendTaskHeartbeat' && call.principal.arn === principal.arn),
-      { timeout: 40_000, interval: 250 },
-    )
-    .toBe(true);
-
-/** Gives a task's token back as failed while the task goes on: the workflow has to stop it. */
-async function giveUp(workflow: Workflow, job: TaskPurpose): Promise<Ended> {
-  let taskToken = '';
-  const undo = rehearsal.cloud.intercept((call) => {
-    if (call.operation !== 'RunTask') return;
-    taskToken = /"(AQC[A-Za-z0-9+/]{509})"/.exec(JSON.stringify(call.input))?.[1] ?? '';
-  });
-  try {
-    return await runWith(workflow, byTask(job), () =>
-      rehearsal.clients.sfn.send(new SendTaskFailureCommand({ taskToken, error: 'GivenUp', cause: '{}' })),
-    );
-  } finally {
-    undo();
-  }
-}
-
 const jobs = [
   ['backup-logical', 'backup'],
   ['restore-test', 'restore'],
@@ -145,6 +66,7 @@ beforeAll(async () => {
   const postgres = providePostgres(() => {});
   // Large enough for multipart uploads.
   rehearsal = await startRehearsal({ postgres, directory, size: 80_000_000, steps: createSteps(createOutput(true)) });
+  await scaleReceiver(rehearsal, 0);
 });
 
 afterAll(async () => {
@@ -155,16 +77,20 @@ afterAll(async () => {
 describe('with policies enforced', () => {
   it('a backup that is refused aborts its uploads', async () => {
     // The first one: later ones have no large table to upload again.
-    const isPart = (call: ApiCall) => call.operation === 'UploadPart' && Number(call.input.PartNumber) === 2;
-    const { execution } = await runWith('backup-logical', isPart, () => {
-      throw new AwsError('InvalidRequest', 'Refused by the test.', 400);
-    });
+    const { execution } = await strikeOnce(
+      rehearsal,
+      () => run('backup-logical'),
+      isSecondPart('backup'),
+      () => {
+        throw new AwsError('InvalidRequest', 'Refused by the test.', 400);
+      },
+    );
     expect(execution.error).toBe('StorageRefused');
     expect(rehearsal.cloud.calls().some(({ operation }) => operation === 'AbortMultipartUpload')).toBe(true);
   });
 
   it.each(jobs)('%s succeeds', async (workflow, job) => {
-    const { execution } = await runWith(workflow, byTask(job), heartbeat);
+    const { execution } = await strikeOnce(rehearsal, () => run(workflow), byTask(job), awaitHeartbeat(rehearsal));
     expect([execution.cause, execution.status]).toEqual([undefined, 'SUCCEEDED']);
   });
 
@@ -176,20 +102,21 @@ describe('with policies enforced', () => {
 
   it('a backup that meets another object under its key reads it and says so', async () => {
     const isPut = (call: ApiCall) => call.operation === 'PutObject' && byTask('backup')(call);
-    const { execution } = await runWith('backup-logical', isPut, async ({ input }) => {
-      const { Bucket, Key } = input as { Bucket: string; Key: string };
-      await rehearsal.clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: 'of somebody else' }));
-    });
+    const { execution } = await strikeOnce(
+      rehearsal,
+      () => run('backup-logical'),
+      isPut,
+      async ({ input }) => {
+        const { Bucket, Key } = input as { Bucket: string; Key: string };
+        await rehearsal.clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: 'of somebody else' }));
+      },
+    );
     expect(execution.error).toBe('ManifestConflict');
   });
 
   it.each(jobs)('a task of %s that was given up is stopped', async (workflow, job) => {
-    const { execution } = await giveUp(workflow, job);
-    expect(execution.status).toBe('FAILED');
-    const stopped = () => rehearsal.cloud.ecs.tasks().every((task) => task.lastStatus === 'STOPPED');
-    await expect.poll(stopped, { timeout: 30_000 }).toBe(true);
-    const stop = rehearsal.cloud.calls().findLast(({ operation }) => operation === 'StopTask');
-    expect(stop?.principal.arn).toContain(String(execution.name));
+    const { execution } = await giveUp(rehearsal, () => run(workflow), job);
+    await expectStopped(rehearsal, execution);
   });
 
   it.each([
@@ -293,46 +220,9 @@ describe('with policies enforced', () => {
 });
 
 describe('what the templates allow', () => {
-  it('is all used, but for what has a reason written here', () => {
-    const arns = roles().map(({ arn }) => arn);
-    const unused = rehearsal.cloud.unusedPermissions().filter(({ role }) => arns.includes(role));
-    const known = unusedHere.flatMap(({ role, actions }) =>
-      arns.filter((arn) => role.test(arn)).flatMap((arn) => actions.map((action) => `${arn} ${action}`)),
-    );
-    const found = unused.map(({ role, action }) => `${role} ${action}`);
-    expect(unused.filter(({ role, action }) => !known.includes(`${role} ${action}`))).toEqual([]);
-    expect(known.filter((entry) => !found.includes(entry))).toEqual([]);
-  });
+  it('is all used, but for what has a reason written down', () => expectAllUsed(rehearsal, 'logical'));
 
   it('has no statement without which nothing would be refused', () => {
-    const { iam, kms, s3, sns, lambda, usage } = rehearsal.cloud;
-    const refusals: string[] = [];
-    for (const { arn, statements } of roles()) {
-      for (const statement of statements) {
-        const actions = unusedHere.filter(({ role }) => role.test(arn)).flatMap((entry) => entry.actions);
-        if (statement.actions.every((action) => actions.includes(action))) continue;
-        const without = statements.filter((other) => other !== statement);
-        const policiesOf = (role: string) => (role === arn ? [{ statements: without }] : iam.policiesOf(role));
-        const authority = createAuthority(account, { policiesOf, trustOf: iam.trustOf }, [kms, s3, sns, lambda]);
-        const caller = (action: string): Caller => ({
-          service: action.split(':')[0] as string,
-          region,
-          principal: { arn: arn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/'), roleArn: arn },
-        });
-        const refused = usage()
-          .filter((use) => use.principal === arn && use.allowedBy.includes(statement.id))
-          .flatMap((use) => {
-            const decision = authority.decide(caller(use.action), use);
-            if (decision.allowed) return [];
-            const { service, principal } = caller(use.action);
-            const { message } = accessDenied(service, principal, use, decision.reason);
-            return message.includes(use.action) && message.includes(use.resource) ? [message] : [];
-          });
-        expect([statement.id, refused.length > 0]).toEqual([statement.id, true]);
-        refusals.push(...refused);
-      }
-    }
-    // The call itself is asked as it was recorded: with all its statements, nothing of this is refused.
-    expect(refusals.length).toBeGreaterThan(40);
+    expect(expectAllNeeded(rehearsal, 'logical').length).toBeGreaterThan(40);
   });
 });

@@ -1,21 +1,35 @@
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { database, region, system } from '../../lib/cli/rehearse/rehearsal.ts';
+import { functionName, scheduleName } from '../../lib/config/names.ts';
+import { walGapKey } from '../../lib/core/keys.ts';
+import { type ApiCall, AwsError } from '../../local/facade.ts';
+import { expectAllNeeded, expectAllUsed } from './permissions-in-use.ts';
+import {
+  awaitHeartbeat,
+  byTask,
+  expectStopped,
+  giveUp,
+  isSecondPart,
+  scaleReceiver,
+  strikeOnce,
+} from './rehearsal-strikes.ts';
 import { type RestoreRuns, startRestoreRuns } from './restore-runs.ts';
-import { startWalShipper } from './wal-shipper.ts';
 
-/** The workflows themselves: a base backup, then rows that somebody destroyed come back beside those that live. */
+/**
+ * The workflows themselves, with the receiver of WAL as the service that it is: a base backup, then rows that somebody
+ * destroyed come back beside those that live. Then what the templates allow for it, held against what was done.
+ */
 
 let runs: RestoreRuns;
-let shipper: { stop(): Promise<void> } | undefined;
 
 beforeAll(async () => {
   runs = await startRestoreRuns('pitr');
+  // Large enough, and random enough, for a multipart upload.
+  await runs.sql('orders', 'CREATE TABLE noise AS SELECT i, sha512(i::text::bytea) FROM generate_series(1, 250000) i');
 });
-afterAll(async () => {
-  await shipper?.stop();
-  await runs?.stop();
-});
+afterAll(() => runs?.stop());
 
 const now = async () =>
   (
@@ -27,27 +41,75 @@ const now = async () =>
 
 describe('a base backup', () => {
   it('is refused while nobody receives the WAL', async () => {
+    await scaleReceiver(runs.rehearsal, 0);
     const { failure } = await runs.rehearsal.run('backup-physical');
     expect(failure).toMatchObject({ error: 'ReceiverNotStreaming', step: 'Take base backup' });
     expect(failure?.message).toContain('pgdr_orders');
   });
 
   it('is taken, verified and told of', async () => {
-    const { source, settings, clients, directory, postgres } = runs.rehearsal;
-    shipper = await startWalShipper({
-      bin: postgres.bin,
-      directory: join(directory, 'received'),
-      connection: { ...source.server, ...source.server.superuser },
-      slot: 'pgdr_orders',
-      s3: clients.s3,
-      bucket: settings.bucket,
-      lineage: settings,
-    });
-    const { outcome, failure, slack } = await runs.rehearsal.run('backup-physical');
+    const { rehearsal } = runs;
+    await scaleReceiver(rehearsal, 1);
+    const backUp = () => rehearsal.run('backup-physical');
+    const { outcome, failure, slack } = await strikeOnce(
+      rehearsal,
+      backUp,
+      byTask('backup'),
+      awaitHeartbeat(rehearsal),
+    );
     expect(failure).toBeUndefined();
     expect(outcome?.backup?.physical).toMatchObject({ timeline: 1 });
     expect(outcome?.backup?.rawBytes).toBeGreaterThan(10_000_000);
     expect(slack?.text).toContain('Base backup taken and verified');
+  });
+
+  it('is audited with its WAL, and nothing is amiss', async () => {
+    const { cloud, clients } = runs.rehearsal;
+    await cloud.scheduler.fire(region, scheduleName(system, database, 'audit-wal'));
+    const logGroupName = `/aws/lambda/${functionName(system, 'audit-wal')}`;
+    const audited = async () => {
+      const { events = [] } = await clients.logs.send(new FilterLogEventsCommand({ logGroupName }));
+      return events.map(({ message }) => message).join('\n');
+    };
+    await expect.poll(audited).toMatch(/"message":"audited".*"findings":0/);
+  });
+
+  it('that was given up is stopped', async () => {
+    const { rehearsal } = runs;
+    const { execution } = await giveUp(rehearsal, () => rehearsal.run('backup-physical'), 'backup');
+    await expectStopped(rehearsal, execution);
+  });
+
+  it('goes on when the store refuses a part of a segment that is made whole', async () => {
+    const make = async () => {
+      await runs.sql(
+        'orders',
+        'CREATE TABLE more AS SELECT i, sha512((-i)::text::bytea) FROM generate_series(1, 250000) i',
+      );
+      await runs.sql('orders', 'SELECT pg_switch_wal()');
+      const aborted = ({ operation, principal }: ApiCall) =>
+        operation === 'AbortMultipartUpload' && /-receive-/.test(String(principal.roleArn));
+      await expect.poll(() => runs.rehearsal.cloud.calls().some(aborted), { timeout: 60_000 }).toBe(true);
+    };
+    await strikeOnce(runs.rehearsal, make, isSecondPart('receive'), () => {
+      throw new AwsError('InvalidRequest', 'Refused by the test.', 400);
+    });
+  });
+
+  it('is started by the receiver that finds a gap behind the last one', async () => {
+    const { clients, settings, cloud } = runs.rehearsal;
+    await clients.s3.send(
+      new PutObjectCommand({
+        Bucket: settings.bucket,
+        Key: walGapKey(settings, 1, 1n, 2n),
+        Body: JSON.stringify({ foundAt: new Date().toISOString() }),
+      }),
+    );
+    // It looks when it begins.
+    await scaleReceiver(runs.rehearsal, 0);
+    await scaleReceiver(runs.rehearsal, 1);
+    const started = () => cloud.calls().some(({ input }) => String(input.name).startsWith('gap-orders-'));
+    await expect.poll(started, { timeout: 30_000 }).toBe(true);
   });
 });
 
@@ -60,6 +122,15 @@ describe('a restore test of base backup and WAL', () => {
     expect(outcome?.proof?.rpoSeconds).toBeGreaterThan(0);
   });
 });
+
+/** Waits until the store holds what was committed by now, and a commit behind it, by which a recovery sees so. */
+async function stored(): Promise<void> {
+  const lsn = async () => (await runs.sql('orders', 'SELECT pg_switch_wal()'))[0].pg_switch_wal as string;
+  const end = await lsn();
+  const received = async () =>
+    (await runs.sql('orders', `SELECT bool_or(restart_lsn >= '${end}') AS held FROM pg_replication_slots`))[0].held;
+  await expect.poll(received, { timeout: 30_000, interval: 250 }).toBe(true);
+}
 
 describe('a restore to a point in time', () => {
   it('brings rows back into a schema beside the live ones, and moves nothing else', async () => {
@@ -74,15 +145,17 @@ describe('a restore to a point in time', () => {
       'DELETE FROM customers WHERE id IN (SELECT id FROM customers c WHERE NOT EXISTS (SELECT FROM orders o WHERE o.customer_id = c.id) LIMIT 2)',
     );
     const [damaged] = await runs.sql('orders', 'SELECT sum(hashtext(c::text))::text AS hash FROM customers c');
-    await runs.sql('orders', 'SELECT pg_switch_wal()');
-    await sleep(1500);
+    await stored();
 
-    const { failure, summary } = await runs.restore({
-      at: { kind: 'time', time: at },
-      tables: ['public.customers'],
-      toDatabase: 'orders',
-      toSchema: 'rescued',
-    });
+    const restore = () =>
+      runs.restore({
+        at: { kind: 'time', time: at },
+        tables: ['public.customers'],
+        toDatabase: 'orders',
+        toSchema: 'rescued',
+      });
+    const { rehearsal } = runs;
+    const { failure, summary } = await strikeOnce(rehearsal, restore, byTask('restore'), awaitHeartbeat(rehearsal));
     expect(failure).toBeUndefined();
     expect(summary).toMatchObject({ toSchema: 'rescued', rows: String(before.rows), recovery: { timeline: 1 } });
     const [rescued] = await runs.sql(
@@ -96,5 +169,22 @@ describe('a restore to a point in time', () => {
   it('is refused beyond the last commit, and nothing is made', async () => {
     const { failure } = await runs.restore({ at: { kind: 'time', time: '2199-01-01T00:00:00Z' } });
     expect(failure).toMatchObject({ error: 'RecoveryTargetUnreachable', step: 'Recover server' });
+  });
+
+  it('aborts its uploads when the store refuses one', async () => {
+    const { rehearsal } = runs;
+    const restore = () => runs.restore({ at: { kind: 'latest' }, tables: ['public.noise'], toSchema: 'rescued' });
+    const { failure } = await strikeOnce(rehearsal, restore, isSecondPart('restore'), () => {
+      throw new AwsError('InvalidRequest', 'Refused by the test.', 400);
+    });
+    expect(failure).toMatchObject({ error: 'StorageRefused', step: 'Recover server' });
+  });
+});
+
+describe('what the templates allow for it', () => {
+  it('is all used, but for what has a reason written down', () => expectAllUsed(runs.rehearsal, 'physical'));
+
+  it('has no statement without which nothing would be refused', () => {
+    expect(expectAllNeeded(runs.rehearsal, 'physical').length).toBeGreaterThan(20);
   });
 });
