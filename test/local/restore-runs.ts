@@ -21,6 +21,7 @@ import { settingsParameterName } from '../../lib/config/names.ts';
 import type { BackupSummary, RestoreSummary, WorkflowFailure } from '../../lib/core/outcome.ts';
 import type { RestoreRequest } from '../../lib/core/restore-request.ts';
 import type { DatabaseSettings } from '../../lib/core/settings.ts';
+import { byTask } from './rehearsal-strikes.ts';
 
 /** A deployed pgdr with a database, to restore from by its own workflow. */
 export interface RestoreRuns {
@@ -91,7 +92,7 @@ export async function startRestoreRuns(
       const { execution } = await followExecution(clients.sfn, executionArn as string, { interval: 100 });
       const read = cloud
         .calls()
-        .filter((call) => !before.has(call) && call.service === 's3' && call.operation === 'GetObject')
+        .filter((call) => !before.has(call) && call.operation === 'GetObject' && byTask('recover')(call))
         .map(({ input }) => /\/logical\/[^/]+\/(.+)$/.exec(String(input.Key))?.[1] ?? String(input.Key));
       return {
         summary: execution.output === undefined ? undefined : JSON.parse(execution.output).restore,
