@@ -6,6 +6,7 @@ import { workDirectory } from '../../lib/cli/rehearse/assembly.ts';
 import { type Rehearsal, region, startRehearsal } from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
+import { workers } from './rehearsal-strikes.ts';
 
 /**
  * A permission is taken out of the synthesized templates, and a night comes: what fails must say which action on which
@@ -99,7 +100,7 @@ describe('without', () => {
       step: 'Take backup',
       message: expect.stringMatching(refused(/rehearsal-platform/, 'iam:PassRole', new RegExp(role))),
     });
-    expect(rehearsal.cloud.ecs.tasks()).toEqual([]);
+    expect(workers(rehearsal.cloud)).toEqual([]);
   });
 
   it("the verification's reading, a backup does not count as verified", async () => {

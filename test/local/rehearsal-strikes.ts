@@ -77,8 +77,7 @@ export async function giveUp<T>(rehearsal: Rehearsal, run: () => Promise<T>, job
 /** The task of an execution that was given up runs no more, by the workflow's own hand. */
 export async function expectStopped({ cloud }: Rehearsal, execution: DescribeExecutionOutput): Promise<void> {
   expect(execution.status).toBe('FAILED');
-  const running = () =>
-    cloud.ecs.tasks().filter(({ family, lastStatus }) => family !== receiver && lastStatus !== 'STOPPED');
+  const running = () => workers(cloud).filter(({ lastStatus }) => lastStatus !== 'STOPPED');
   await expect.poll(running, { timeout: 30_000 }).toEqual([]);
   const stop = cloud
     .calls()
@@ -87,6 +86,9 @@ export async function expectStopped({ cloud }: Rehearsal, execution: DescribeExe
 }
 
 const receiver = receiverName(system, database);
+
+/** The tasks that workflows ran, without the receiver of WAL, which is a service. */
+export const workers = ({ ecs }: Rehearsal['cloud']) => ecs.tasks().filter(({ family }) => family !== receiver);
 
 /** Sets how many receivers of WAL are to run, and waits until one streams, or none does. */
 export async function scaleReceiver({ cloud, clients, source }: Rehearsal, desiredCount: 0 | 1): Promise<void> {

@@ -6,6 +6,7 @@ import { stateMachineArn } from '../../lib/cli/deployed.ts';
 import { region } from '../../lib/cli/rehearse/rehearsal.ts';
 import { serverAccount } from '../../lib/cli/rehearse/unprivileged.ts';
 import { AwsError } from '../../local/facade.ts';
+import { workers } from './rehearsal-strikes.ts';
 import { type RestoreRuns, startRestoreRuns } from './restore-runs.ts';
 
 /** Restores that are struck while they run: what remains is marked, says so, and the same command mends it. */
@@ -61,9 +62,7 @@ function whileReading(strike: () => Promise<boolean> | boolean): () => void {
 
 /** Processes of this program in the process group of the running task. */
 function programs(name: string): number[] {
-  const task = runs.rehearsal.cloud.ecs
-    .tasks()
-    .findLast((one) => one.lastStatus === 'RUNNING' && one.pid !== undefined);
+  const task = workers(runs.rehearsal.cloud).findLast((one) => one.lastStatus === 'RUNNING' && one.pid !== undefined);
   return execFileSync('ps', ['-A', '-o', 'pid=,pgid=,comm='], { encoding: 'utf8' })
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
@@ -131,7 +130,7 @@ describe('an interrupted restore leaves a marked database, and is mended by the 
     undo();
     expect(summary).toBeUndefined();
     // Nobody stops the task; it finds out for itself before it would call the database restored.
-    while (cloud.ecs.tasks().some(({ lastStatus }) => lastStatus === 'RUNNING')) await sleep(100);
+    while (workers(cloud).some(({ lastStatus }) => lastStatus === 'RUNNING')) await sleep(100);
     await expectMarked();
     await expectMended();
   });

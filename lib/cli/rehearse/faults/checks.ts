@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ListTasksCommand } from '@aws-sdk/client-ecs';
 import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
-import { clusterName } from '../../../config/names.ts';
+import { clusterName, receiverName } from '../../../config/names.ts';
 import { lineagePrefix } from '../../../core/keys.ts';
 import type { ProofReport } from '../../../core/proof.ts';
 import { listKeys, readMetrics, readObject } from '../../evidence.ts';
 import { backupRole } from '../demo-database.ts';
-import { database, type Rehearsal, type WorkflowRun } from '../rehearsal.ts';
+import { database, type Rehearsal, system, type WorkflowRun } from '../rehearsal.ts';
 import type { RehearsalCheck } from '../verdict.ts';
 import { plainText } from '../webhook.ts';
 import type { Fault } from './fault.ts';
@@ -117,18 +117,25 @@ const damagedLater: ReadonlySet<string> = new Set(['flip-byte', 'truncated-objec
 /** A task that was told to stop aborts its uploads and ends; that takes a second or two. */
 const patienceSeconds = 30;
 
+/** A service, which no fault of a backup is to end. */
+const receiver = receiverName(system, database);
+
 async function noTaskRuns({ clients, cloud, settings }: Rehearsal): Promise<RehearsalCheck> {
   for (let waited = 0; ; waited += 0.25) {
     const { taskArns } = await clients.ecs.send(
       new ListTasksCommand({ cluster: clusterName(settings.system), desiredStatus: 'RUNNING' }),
     );
-    const wanted = taskArns?.length ?? 0;
-    const alive = cloud.ecs.tasks().filter((task) => task.lastStatus !== 'STOPPED').length;
+    const tasks = cloud.ecs.tasks().filter(({ family }) => family !== receiver);
+    const wanted = tasks.filter(({ taskArn }) => taskArns?.includes(taskArn)).length;
+    const alive = tasks.filter((task) => task.lastStatus !== 'STOPPED').length;
     if (wanted + alive === 0) return check('no task is left', true, 'none');
     if (waited >= patienceSeconds) return check('no task is left', false, `${wanted} wanted, ${alive} not stopped`);
     await sleep(250);
   }
 }
+
+/** Names of the sessions that the receiver of WAL keeps (tasks/wal). */
+const ofTheReceiver = ['pgdr heartbeat', 'pgdr slot', 'pgdr_orders'];
 
 async function noSessionIsLeft({ source }: Rehearsal): Promise<RehearsalCheck> {
   const name = 'no session of the backup role is left';
@@ -136,8 +143,8 @@ async function noSessionIsLeft({ source }: Rehearsal): Promise<RehearsalCheck> {
   try {
     for (let waited = 0; ; waited += 0.25) {
       const { rows } = await admin.query(
-        'SELECT pid, application_name, state FROM pg_stat_activity WHERE usename = $1',
-        [backupRole],
+        'SELECT pid, application_name, state FROM pg_stat_activity WHERE usename = $1 AND application_name <> ALL ($2)',
+        [backupRole, ofTheReceiver],
       );
       if (rows.length === 0) return check(name, true, 'none');
       if (waited >= 10)

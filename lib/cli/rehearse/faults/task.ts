@@ -4,14 +4,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { ApiCall } from '../../../../local/facade.ts';
-import type { Rehearsal } from '../rehearsal.ts';
+import { receiverName } from '../../../config/names.ts';
+import { database, type Rehearsal, system } from '../rehearsal.ts';
 import type { Fault, Injection } from './fault.ts';
 
 /** Faults of the task itself: its programs, its life signs, the server it restores into. */
 
+/** The service that receives WAL, which is no task of a workflow. */
+const receiver = receiverName(system, database);
+
 /** The process of the task that was started last and runs; the first of its group. */
 function runningTask({ cloud }: Rehearsal): { pid: number; directory: string } | undefined {
-  const task = cloud.ecs.tasks().findLast((one) => one.lastStatus === 'RUNNING' && one.pid !== undefined);
+  const task = cloud.ecs
+    .tasks()
+    .findLast((one) => one.family !== receiver && one.lastStatus === 'RUNNING' && one.pid !== undefined);
   return task && { pid: task.pid as number, directory: task.directory };
 }
 
