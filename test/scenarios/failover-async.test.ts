@@ -148,7 +148,7 @@ describe('when the primary is killed under load', () => {
       'no acknowledged write is lost',
       `gap of ${gap.toFixed(2)} s in ${verdict.acknowledged} writes`,
     );
-    const truth = trueLoss(stage.ledger, verdict, stage.pair.files.primary.host);
+    const truth = trueLoss(stage.ledger, verdict, { oldHost: stage.pair.files.primary.host, end: killedAt + 1000 });
     const loss = run.outcome?.failover?.loss;
     expect(loss?.lowerSeconds).toBeLessThanOrEqual(truth + 0.001);
     expect(loss?.upperSeconds ?? Number.POSITIVE_INFINITY).toBeGreaterThanOrEqual(truth);

@@ -114,11 +114,18 @@ export async function openStage(
   return stage;
 }
 
-/** Seconds between the last write that was acknowledged and the last that the new writer has: what was truly lost. */
-export function trueLoss({ acknowledged }: Ledger, { lost }: LedgerVerdict, oldHost: string): number {
+/**
+ * Seconds between the last write that the old writer acknowledged before its end and the last of them that the new
+ * writer has: what was truly lost. After a failback the old writer acknowledges again, so `end` is that of its first time.
+ */
+export function trueLoss(
+  { acknowledged }: Ledger,
+  { lost }: LedgerVerdict,
+  { oldHost, end }: { oldHost: string; end: number },
+): number {
   if (lost.length === 0) return 0;
   const missing = new Set(lost);
-  const old = acknowledged.filter(({ server }) => server === oldHost);
+  const old = acknowledged.filter(({ server, committedAt }) => server === oldHost && committedAt <= end);
   const kept = old.filter((write) => !missing.has(write)).map(({ committedAt }) => committedAt);
   return (Math.max(...lost.map(({ committedAt }) => committedAt)) - Math.max(...kept)) / 1000;
 }
