@@ -50,11 +50,13 @@ export async function openStage(
     ...options,
     postgres,
     directory: run.path,
-    ...(options.synchronous && {
-      serverOptions: { synchronous_standby_names: 'pgdr_standby', synchronous_commit: 'on', ...options.serverOptions },
-    }),
   });
   const client = await pair.connect('primary');
+  if (options.synchronous) {
+    // Only now that the standby streams: until it does, every commit would wait for it.
+    await client.query(`ALTER SYSTEM SET synchronous_standby_names = 'pgdr_standby'`);
+    await client.query('SELECT pg_reload_conf()');
+  }
   await createLedgerTable(client);
   await client.end();
   const ledger = startLedger({
