@@ -293,7 +293,8 @@ describe('no-daily-backup', () => {
     expect(await alarm('no-daily-backup')).toBe('ALARM');
     await expectPage(from, /Alarm: orders: No verified backup/, 'no-daily-backup');
     undo();
-    await pass(2);
+    // Calls that failed meanwhile are repeated by Lambda and may be taken for the next look.
+    for (let i = 0; i < 6 && (await alarm('no-daily-backup')) !== 'OK'; i++) await pass(1);
     expect(await alarm('no-daily-backup')).toBe('OK');
   });
 });
