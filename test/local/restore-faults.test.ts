@@ -91,7 +91,7 @@ describe('an interrupted restore leaves a marked database, and is mended by the 
     const undo = whileReading(async () => {
       const ended = await runs.sql(
         'postgres',
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${target}' AND query ~ '^COPY'`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${target}' AND query ~ 'COPY .* FROM stdin'`,
       );
       return ended.length > 0;
     });
