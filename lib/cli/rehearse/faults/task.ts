@@ -128,7 +128,7 @@ async function changeRestoredRow(rehearsal: Rehearsal): Promise<string | undefin
 
 /** The ephemeral server's own superuser, by the password file that its tools use. */
 async function findEphemeralServer(directory: string): Promise<pg.ClientConfig | undefined> {
-  for await (const file of glob('tmp/*/ephemeral/pgpass', { cwd: directory })) {
+  for await (const file of glob('volumes/work/*/ephemeral/pgpass', { cwd: directory })) {
     const [host, port, , user, password] = (await readFile(join(directory, file), 'utf8')).trim().split(':');
     return { host, port: Number(port), user, password };
   }
