@@ -155,6 +155,8 @@ const endSessions: Fault = {
   summary: 'The server ends every session of the backup, as at a restart or a failover, while data is being uploaded.',
   workflow: 'backup-logical',
   expectedError: 'SourceChanged',
+  // The sessions of pg_dump end in the same moment.
+  orError: 'DumpFailed',
   async inject({ cloud, source }) {
     let struck: string | undefined;
     const undo = cloud.intercept(async (call) => {
