@@ -4,8 +4,9 @@ import { stateMachineName } from '../../config/names.ts';
 import type { Evidence } from '../../core/failover/evidence.ts';
 import type { Operation, Role } from '../../core/failover/role.ts';
 import { humanSeconds } from '../../core/human.ts';
-import type { Outcome, WorkflowFailure } from '../../core/outcome.ts';
+import type { Outcome } from '../../core/outcome.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
+import { errorOf, parse } from '../execution-end.ts';
 import { type FailoverDeployment, openFailover } from '../failover-deployment.ts';
 import { followExecution } from '../follow.ts';
 import { createOutput, formatTable, type Output } from '../output.ts';
@@ -133,24 +134,6 @@ async function start(
     new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }),
   );
   return executionArn as string;
-}
-
-function errorOf(error: string | undefined, cause: string | undefined, status: string): ErrorReport {
-  const failure = parse<WorkflowFailure>(cause);
-  return {
-    name: error ?? status,
-    message: failure?.message ?? cause ?? `The execution ended ${status}.`,
-    ...(failure && { step: failure.step, intact: failure.intact, tryNext: failure.tryNext, runbook: failure.runbook }),
-  };
-}
-
-function parse<T>(text: string | undefined): T | undefined {
-  try {
-    const value: unknown = JSON.parse(text ?? '');
-    return typeof value === 'object' && value !== null ? (value as T) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function render({ ok, outcome, error, seconds = 0, status }: FailoverResult, output: Output): string {

@@ -1,9 +1,10 @@
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { humanBytes, humanSeconds } from '../../core/human.ts';
-import type { Outcome, Workflow, WorkflowFailure } from '../../core/outcome.ts';
+import type { Outcome, Workflow } from '../../core/outcome.ts';
 import { openDeployment } from '../context.ts';
 import { readSettings, stateMachineArn } from '../deployed.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
+import { errorOf, parse } from '../execution-end.ts';
 import { followExecution } from '../follow.ts';
 import { createOutput, formatTable, type Output } from '../output.ts';
 import { errorLines } from '../rehearse/summary.ts';
@@ -115,25 +116,6 @@ async function start(
       tryNext: 'Deploy the platform stack of this region with this version of pgdr.',
       cause,
     });
-  }
-}
-
-function errorOf(error: string | undefined, cause: string | undefined, status: string): ErrorReport {
-  const failure = parse<WorkflowFailure>(cause);
-  return {
-    name: error ?? status,
-    message: failure?.message ?? cause ?? `The execution ended ${status}.`,
-    ...(failure && { step: failure.step, intact: failure.intact, tryNext: failure.tryNext, runbook: failure.runbook }),
-  };
-}
-
-/** Undefined for what is not a JSON object. */
-function parse<T>(text: string | undefined): T | undefined {
-  try {
-    const value: unknown = JSON.parse(text ?? '');
-    return typeof value === 'object' && value !== null ? (value as T) : undefined;
-  } catch {
-    return undefined;
   }
 }
 
