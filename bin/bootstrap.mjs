@@ -1,5 +1,5 @@
 /**
- * The way in on a fresh clone: `node bin/bootstrap.mjs rehearse|test|scenarios|peers|bench|synth|pgdr […]`, plain Node 20 or newer, no packages.
+ * The way in on a fresh clone: `node bin/bootstrap.mjs prepare|rehearse|test|scenarios|peers|bench|synth|pgdr […]`, plain Node 20 or newer, no packages.
  * It installs the exact dependencies of the lock file (among them the Node 24 that everything else runs on), finds
  * or installs PostgreSQL, and hands over. All of its own words go to stderr: stdout belongs to what is run.
  */
@@ -117,6 +117,11 @@ async function test(args, prepared) {
 }
 
 const tasks = {
+  /** Only what comes before the others: dependencies, PostgreSQL and the workspace. */
+  prepare: () => {
+    prepare();
+    return 0;
+  },
   rehearse: (args) => run(['bin/pgdr.ts', 'rehearse', ...args], prepare()),
   test: (args) => test(args, prepare()),
   scenarios: (args) => run([bin('vitest/vitest.mjs'), 'run', '--project', 'scenarios', ...args], prepare()),
