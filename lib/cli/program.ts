@@ -70,7 +70,7 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .option('--fault <name>', 'let something go wrong (docs/cli.md lists the faults); ends with exit code 1')
     .option('--image', 'run the tasks inside the images that bin/image.mjs built')
     .option('--restore-version <major>', 'restore into this newer PostgreSQL, as a check before an upgrade')
-    .option('--failover', 'fail over and back too, under load, with a killed primary')
+    .option('--no-failover', 'leave out the failover and failback')
     .option('--keep', 'keep the directory of the run')
     .option('--report <path>', 'where to write the HTML report')
     .addOption(verbose())

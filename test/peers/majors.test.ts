@@ -115,7 +115,7 @@ async function rehearse(from: number, to: number): Promise<RehearsalResult> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(AWS_|PGDR_CONFIG|VITEST)/.test(name));
   const report = join(directory, `${from}-${to}.html`);
   const args = ['rehearse', '--json', '--size', '20MB', '--report', report];
-  if (from !== to) args.push('--restore-version', String(to));
+  if (from !== to) args.push('--no-failover', '--restore-version', String(to));
   const child = spawn(process.execPath, [join(root, 'bin', 'pgdr.ts'), ...args], {
     cwd: root,
     env: { ...Object.fromEntries(inherited), PG_BIN: postgres(from).bin },

@@ -68,4 +68,28 @@ describe('the report of a rehearsal', () => {
     };
     expect(reportPage(good)).toContain('<h1>✓ Backup restored and proven equal to L4</h1>');
   });
+
+  it('shows what a failover cost, or why there was none', () => {
+    const summary = {
+      phases: [{ phase: 'promoted' as const, seconds: 0.25 }],
+      rtoSeconds: 2.5,
+      fence: { fence: 'stop' as const, evidence: hostile },
+      loss: { lowerSeconds: 0, upperSeconds: null, note: null },
+    };
+    const failover = {
+      rtoSeconds: 2,
+      failover: summary,
+      failback: { fence: null },
+      lostWrites: 3,
+      lostSeconds: 0.1,
+      failbackGapSeconds: 1,
+      acknowledged: 900,
+      checks: [],
+    } as unknown as NonNullable<RehearsalResult['failover']>;
+    const text = reportPage({ ...result, failover });
+    expect(text).toMatch(/promoted<\/td><td class="n">0.3 s|promoted<\/td><td class="n">0.2/);
+    expect(text).toContain('3 of 900 acknowledged writes, 0.1 s; 0 s to unknown was reported');
+    expect(text).not.toContain('<script');
+    expect(reportPage({ ...result, failoverOmitted: hostile })).toContain('Not rehearsed: &#60;script');
+  });
 });

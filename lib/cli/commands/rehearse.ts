@@ -52,7 +52,7 @@ export async function rehearse(options: RehearseOptions): Promise<ExitCode> {
       fault,
       output,
       reportPath,
-      failover: (options.failover ?? false) && fault === undefined,
+      failover: (options.failover ?? true) && fault === undefined,
       verbose: options.verbose ? (line) => process.stderr.write(`${line}\n`) : undefined,
     });
     writeReport(reportPath, result);

@@ -11,6 +11,7 @@ import type { Output } from '../output.ts';
 import type { PostgresBinaries } from '../setup/postgres-binaries.ts';
 import { createSteps, type Steps } from '../steps.ts';
 import { rehearseFailover } from './failover/rehearse-failover.ts';
+import { whyNoSecondHost } from './failover/servers.ts';
 import type { Fault } from './faults/fault.ts';
 import { runFault } from './faults/index.ts';
 import { rehearsePointInTime } from './point-in-time.ts';
@@ -31,7 +32,7 @@ export interface ConductOptions {
   readonly output: Output;
   readonly reportPath: string;
   /** Rehearses a failover and a failback too. */
-  readonly failover?: boolean;
+  readonly failover: boolean;
   readonly verbose?: (line: string) => void;
 }
 
@@ -77,6 +78,11 @@ export async function conduct(options: ConductOptions): Promise<RehearsalResult>
 
 /** In a cloud of its own, when the first is gone: two servers, their agents and a load want the machine for themselves. */
 async function addFailover(options: ConductOptions, parts: Parts, steps: Steps): Promise<void> {
+  const missing = await whyNoSecondHost();
+  if (missing !== undefined) {
+    parts.failoverOmitted = missing;
+    return;
+  }
   try {
     parts.failover = await rehearseFailover({ ...options, directory: join(options.directory, 'failover'), steps });
     parts.checks = [...(parts.checks ?? []), ...parts.failover.checks];

@@ -43,8 +43,9 @@ export interface RehearsalResult {
   readonly metrics: Metrics;
   readonly writeLoad?: { readonly commits: number; readonly perSecond: number };
   readonly checks: readonly RehearsalCheck[];
-  /** With `--failover`. */
+  /** Absent with `--no-failover`, and where it could not be rehearsed, for the reason in `failoverOmitted`. */
   readonly failover?: FailoverRehearsal;
+  readonly failoverOmitted?: string;
   readonly fault?: FaultResult;
   readonly error?: ErrorReport;
   /** The page for people. */

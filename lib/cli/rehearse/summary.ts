@@ -1,5 +1,6 @@
 import { humanBytes, humanSeconds } from '../../core/human.ts';
 import { formatTable, type Output } from '../output.ts';
+import { reportedLoss } from './report/failover.ts';
 import type { RehearsalResult } from './result.ts';
 
 /** The end of a rehearsal on a terminal. */
@@ -40,17 +41,16 @@ function verdictOf({ ok, fault, seconds, proof }: RehearsalResult): string {
 }
 
 /** What a failover cost, phase by phase. */
-function failoverFacts({ failover: rehearsed }: RehearsalResult): string[][] {
+function failoverFacts({ failover: rehearsed, failoverOmitted }: RehearsalResult): string[][] {
+  if (failoverOmitted !== undefined) return [['Failover', `not rehearsed: ${failoverOmitted}`]];
   if (!rehearsed) return [];
   const { failover, failback } = rehearsed;
-  const { loss } = failover;
-  const upper = loss?.upperSeconds;
   return [
-    ['Failover', `${humanSeconds(rehearsed.rtoSeconds)} from the kill to the first write by name`],
+    ['Failover', `${humanSeconds(rehearsed.rtoSeconds)} from the loss of the primary to the first write by name`],
     ['', failover.phases.map(({ phase, seconds }) => `${phase} ${humanSeconds(seconds)}`).join(' · ')],
     [
       'Lost',
-      `${rehearsed.lostWrites} writes, ${humanSeconds(rehearsed.lostSeconds)}; reported ${humanSeconds(loss?.lowerSeconds ?? 0)} to ${upper == null ? 'unknown' : humanSeconds(upper)}`,
+      `${rehearsed.lostWrites} writes, ${humanSeconds(rehearsed.lostSeconds)}; reported ${reportedLoss(rehearsed)}`,
     ],
     [
       'Failback',

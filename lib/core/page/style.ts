@@ -27,7 +27,8 @@ h2 { font-size: 1.1rem; margin: 2.25rem 0 .6rem; }
 .step .time { text-align: right; font-variant-numeric: tabular-nums; }
 .track { position: relative; height: .95rem; background: var(--line); border-radius: .25rem; overflow: hidden; }
 .bar { position: absolute; top: 0; bottom: 0; min-width: 2px; border-radius: .25rem; background: var(--prepare); }
-.bar.backup-logical { background: var(--backup); } .bar.restore-test { background: var(--restore); } .bar.bad { background: var(--bad); }
+.bar.backup-logical { background: var(--backup); } .bar.restore-test { background: var(--restore); }
+.bar.failover, .bar.failback { background: var(--warn); } .bar.bad { background: var(--bad); }
 .legend { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: .6rem; font-size: .85rem; color: var(--dim); }
 .legend i { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .35rem; vertical-align: -.08rem; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem; background: var(--card); }

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DescribeTasksCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs';
 import { ChangeResourceRecordSetsCommand, ListHostedZonesCommand, Route53Client } from '@aws-sdk/client-route-53';
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
-import { type DescribeExecutionOutput, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { type DescribeExecutionOutput, ListExecutionsCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { PutParameterCommand } from '@aws-sdk/client-ssm';
 import pg from 'pg';
 import { type Cloud, startCloud } from '../../../../local/cloud.ts';
@@ -57,6 +57,8 @@ export interface Pair {
   follow(executionArn: string, watcher?: StateWatcher): Promise<MachineRun>;
   /** Starts a machine of the recovery region and follows it to its end. */
   run(machine: string, input: object, watcher?: StateWatcher): Promise<MachineRun>;
+  /** The execution of a machine that somebody else starts after a moment (milliseconds): the probe, the alarm. */
+  awaitStart(machine: string, after: number, seconds?: number): Promise<string>;
   /** Runs the probe of both regions once, as their schedules would. */
   probe(): Promise<void>;
   setDesiredCount(server: ServerName, count: number): Promise<void>;
@@ -64,6 +66,10 @@ export interface Pair {
   postmaster(server: ServerName): number;
   /** Everything that a server runs as, its postmaster first. */
   processes(server: ServerName): number[];
+  /** SIGKILL to everything that a server runs as, and its volume is gone with its host: nothing can start it again. */
+  lose(server: ServerName): void;
+  /** The volume of a lost server is there again, as the crash left it. */
+  giveBack(server: ServerName): void;
   /** The agent of a server that runs; throws while there is none. */
   agent(server: ServerName): number;
   stop(): Promise<void>;
@@ -182,6 +188,8 @@ function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { 
     if (task?.pid === undefined) throw new Error(`no task of ${services[server]} runs`);
     return task.pid;
   };
+  const machineArn = (machine: string) =>
+    `arn:aws:states:${regions.standby}:${cloud.account}:stateMachine:${stateMachineName('rehearsal', machine)}`;
   const pair: Pair = {
     ...given,
     nameServer: '',
@@ -200,11 +208,22 @@ function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { 
       return client;
     },
     async start(machine, input, name) {
-      const stateMachineArn = `arn:aws:states:${regions.standby}:${cloud.account}:stateMachine:${stateMachineName('rehearsal', machine)}`;
       const { executionArn } = await clients.standby.sfn.send(
-        new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) }),
+        new StartExecutionCommand({ stateMachineArn: machineArn(machine), name, input: JSON.stringify(input) }),
       );
       return executionArn as string;
+    },
+    async awaitStart(machine, after, seconds = 60) {
+      const deadline = Date.now() + seconds * 1000;
+      for (;;) {
+        const { executions } = await clients.standby.sfn.send(
+          new ListExecutionsCommand({ stateMachineArn: machineArn(machine), maxResults: 1 }),
+        );
+        const [newest] = executions ?? [];
+        if (newest?.executionArn !== undefined && Number(newest.startDate) >= after) return newest.executionArn;
+        if (Date.now() > deadline) throw new Error(`nobody started ${machine} within ${seconds} s`);
+        await sleep(50);
+      }
     },
     async follow(executionArn, watcher) {
       const { execution, steps, seconds } = await followExecution(clients.standby.sfn, executionArn, {
@@ -242,6 +261,16 @@ function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { 
       const postmaster = pair.postmaster(server);
       const { stdout } = spawnSync('ps', ['-o', 'pid=', '--ppid', String(postmaster)], { encoding: 'utf8' });
       return [postmaster, ...stdout.split('\n').map(Number).filter(Boolean)];
+    },
+    lose: (server) => {
+      const { data } = files[server];
+      const pids = pair.processes(server);
+      renameSync(data, `${data}.lost`);
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+    },
+    giveBack: (server) => {
+      const { data } = files[server];
+      if (existsSync(`${data}.lost`)) renameSync(`${data}.lost`, data);
     },
     agent: taskOf,
   };

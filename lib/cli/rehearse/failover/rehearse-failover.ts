@@ -36,7 +36,7 @@ export async function rehearseFailover(options: {
 }): Promise<FailoverRehearsal> {
   const { steps } = options;
   const pair = await steps.run('Start primary and standby', async (say) => {
-    const started = await startPair(options);
+    const started = await startPair({ ...options, automatic: true });
     say(
       `two regions, port ${started.files.primary.port} of ${started.files.primary.host} and ${started.files.standby.host}`,
     );
@@ -65,20 +65,17 @@ async function rehearse(pair: Pair, steps: Steps): Promise<FailoverRehearsal> {
       await sleep(2000);
       say(`${ledger.acknowledged.length} writes acknowledged`);
     });
-    const killedAt = await steps.run('Kill the primary', (say) => {
-      const pid = pair.postmaster('primary');
-      process.kill(pid, 'SIGKILL');
-      say(`SIGKILL to ${pid}`);
+    const killedAt = await steps.run('Lose the primary', (say) => {
+      pair.lose('primary');
+      say('SIGKILL to all of it, and its volume is gone');
       return now();
     });
-    // As a probe with three tries of half a second would.
-    await sleep(1000);
-    const failover = succeeded(
-      await pair.run('failover', { database: 'orders', reason: 'rehearsal' }, steps.watch('failover')),
-    );
+    const detected = await steps.run('Wait for the probe to see it', () => pair.awaitStart('failover', killedAt));
+    const failover = succeeded(await pair.follow(detected, steps.watch('failover')));
     const firstWrite = () => ledger.acknowledged.find(({ server }) => server === files.standby.host);
     await until(() => firstWrite() !== undefined, 60, 'a write at the new writer');
     const rtoSeconds = ((firstWrite()?.at ?? 0) - killedAt) / 1000;
+    pair.giveBack('primary');
     const middle = now();
     const failback = succeeded(
       await pair.run('failback', { database: 'orders', reason: 'rehearsal' }, steps.watch('failback')),

@@ -115,11 +115,21 @@ export async function makeServers(bin: string, directory: string): Promise<PairF
   };
 }
 
+/** Why this machine has no address of a second host, or undefined where it has. */
+export async function whyNoSecondHost(): Promise<string | undefined> {
+  try {
+    await freePort();
+    return undefined;
+  } catch {
+    return `${hosts.standby} is no address of this machine; on macOS: sudo ifconfig lo0 alias ${hosts.standby}`;
+  }
+}
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((ready, fail) => {
     server.once('error', fail);
-    server.listen(0, '127.0.0.2', ready);
+    server.listen(0, hosts.standby, ready);
   });
   const { port } = server.address() as { port: number };
   await new Promise((closed) => server.close(closed));

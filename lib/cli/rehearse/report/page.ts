@@ -6,6 +6,7 @@ import { type Html, html } from '../../../core/page/html.ts';
 import { mark } from '../../../core/page/parts.ts';
 import type { RehearsalResult } from '../result.ts';
 import { plainText } from '../webhook.ts';
+import { failoverSection } from './failover.ts';
 
 /** The page that a rehearsal leaves: one file, no scripts, nothing fetched. */
 export function writeReport(path: string, result: RehearsalResult): void {
@@ -27,6 +28,7 @@ ${timeline(result)}
 ${checks('What was checked', result.checks)}
 ${backup(result)}
 ${proof(result)}
+${failoverSection(result)}
 ${metrics(result)}
 ${slack(result)}`,
   });
@@ -41,7 +43,7 @@ function headline({ ok, fault, error, proof }: RehearsalResult): string {
   return `Rehearsal failed: ${error?.name ?? 'a check did not hold'}`;
 }
 
-function tiles({ backup, proof, rpoSeconds, rtoSeconds, objectives, writeLoad }: RehearsalResult): Html {
+function tiles({ backup, proof, rpoSeconds, rtoSeconds, objectives, writeLoad, failover }: RehearsalResult): Html {
   const tile = (label: string, value: string | undefined, note: string) =>
     value === undefined
       ? undefined
@@ -52,6 +54,7 @@ function tiles({ backup, proof, rpoSeconds, rtoSeconds, objectives, writeLoad }:
 ${tile('Proof', proof && (proof.level ?? 'none'), proof ? `${proof.tables} tables, ${Number(proof.rows).toLocaleString('en')} rows` : '')}
 ${tile('RTO measured', rtoSeconds === undefined ? undefined : humanSeconds(rtoSeconds), against(rtoSeconds ?? 0, objectives?.rtoSeconds))}
 ${tile('RPO measured', rpoSeconds === undefined ? undefined : humanSeconds(rpoSeconds), against(rpoSeconds ?? 0, objectives?.rpoSeconds))}
+${tile('Failover', failover && humanSeconds(failover.rtoSeconds), `${failover?.lostWrites} writes lost`)}
 ${tile('Backup', backup && humanBytes(backup.bytes), backup ? `of ${humanBytes(backup.rawBytes)} dumped` : '')}
 ${tile('Written meanwhile', writeLoad?.commits.toLocaleString('en'), 'acknowledged commits')}
 </div>`;
@@ -83,7 +86,7 @@ ${ordered.map(
   <span class="track" title="${step.detail ?? step.name}"><span class="bar ${step.group}${step.ok ? '' : ' bad'}" style="left:${percent(step.offset - from)}%;width:${percent(step.seconds)}%"></span></span>
   <span class="time">${humanSeconds(step.seconds)}</span></div>`,
 )}
-</div><div class="legend"><span><i style="background:var(--prepare)"></i>preparation</span><span><i style="background:var(--backup)"></i>backup-logical</span><span><i style="background:var(--restore)"></i>restore-test</span></div></div>`;
+</div><div class="legend"><span><i style="background:var(--prepare)"></i>preparation</span><span><i style="background:var(--backup)"></i>backup-logical</span><span><i style="background:var(--restore)"></i>restore-test</span><span><i style="background:var(--warn)"></i>failover and failback</span></div></div>`;
 }
 
 function checks(title: string, list: RehearsalResult['checks']): Html | undefined {
