@@ -17,6 +17,7 @@ import { createSsm } from './facades/ssm.ts';
 import { createStates } from './facades/states.ts';
 import { createSts } from './facades/sts.ts';
 import type { Host } from './host.ts';
+import type { OnMetric } from './runtime/service-metrics.ts';
 
 /** Facades that tests and terminals use in process, as the outside world of the cloud. */
 export interface Services {
@@ -49,23 +50,24 @@ export function createServices(
   const iam = host.add(createIam(world));
   const kms = host.add(createKms(world));
   const ssm = host.add(createSsm(world));
-  const s3 = host.add(createS3(world, { onMetric: (sample) => cloudwatch.record(sample) }));
+  const onMetric: OnMetric = (sample) => cloudwatch.record(sample);
+  const s3 = host.add(createS3(world, { onMetric }));
   const cloudwatch = host.add(
     createCloudWatch(world, { publishFromService: (...message) => sns.publishFromService(...message) }),
   );
   const route53 = host.add(createRoute53(world, { cloudwatch, dnsPort: options.dnsPort }));
-  const logs = host.add(createLogs(world, { onMetric: cloudwatch.record }));
+  const logs = host.add(createLogs(world, { onMetric }));
   const ec2 = host.add(createEc2(world));
   const ecs = host.add(createEcs(world, options));
   const nameServer = async (): Promise<string> => {
     const { address, port } = await route53.nameServer();
     return `${address}:${port}`;
   };
-  const lambda = host.add(createLambda(world, { ...options, nameServer }));
-  const sqs = host.add(createSqs(world));
+  const lambda = host.add(createLambda(world, { ...options, nameServer, onMetric }));
+  const sqs = host.add(createSqs(world, { onMetric }));
   const { invokeFromService } = lambda;
   const sns = host.add(createSns(world, { invokeFromService, sendFromService: sqs.sendFromService }));
-  const states = host.add(createStates(world));
-  const scheduler = host.add(createScheduler(world));
+  const states = host.add(createStates(world, { onMetric }));
+  const scheduler = host.add(createScheduler(world, { onMetric }));
   return { states, s3, ec2, ecs, lambda, scheduler, sns, sqs, logs, cloudwatch, route53, ssm, kms, iam };
 }

@@ -15,8 +15,8 @@ export type { MetricSample } from '../runtime/metric.ts';
 export interface CloudWatchFacade extends Facade {
   /** Takes in a sample that came another way than PutMetricData: embedded in a log line, or from a service itself. */
   record(sample: MetricSample): void;
-  /** All samples kept, of one namespace and one metric when named, in the order of their coming. */
-  samples(namespace?: string, name?: string): readonly MetricSample[];
+  /** The latest samples of a namespace, of one metric when it is named, in the order of their coming. */
+  samples(namespace: string, name?: string): readonly MetricSample[];
   /** Called for every sample; returns the remover. */
   onSample(listener: (sample: MetricSample) => void): () => void;
   /** Called for every change of an alarm's state; returns the remover. */
@@ -35,14 +35,15 @@ interface Metric {
   samples: MetricSample[];
 }
 
-/** Samples kept per metric. */
+/** Samples kept per metric, and per namespace. */
 const KEPT_SAMPLES = 10_000;
 
 /** CloudWatch: metrics with their statistics, alarms that notify topics, and dashboards as they were made. */
 export function createCloudWatch(world: World, options: AlarmOptions = {}): CloudWatchFacade {
   const metrics = new Map<string, Metric>();
   const listeners = new Set<(sample: MetricSample) => void>();
-  const arrivals: MetricSample[] = [];
+  /** By namespace, so that one that is told every minute pushes out no other. */
+  const arrivals = new Map<string, MetricSample[]>();
   const authorize = authorizer(world, 'monitoring');
 
   const record = (sample: MetricSample): void => {
@@ -51,7 +52,9 @@ export function createCloudWatch(world: World, options: AlarmOptions = {}): Clou
     const metric = metrics.get(key) ?? { region, namespace, name, dimensions, samples: [] };
     metrics.set(key, metric);
     keep(metric.samples, sample);
-    keep(arrivals, sample);
+    const arrived = arrivals.get(namespace) ?? [];
+    arrivals.set(namespace, arrived);
+    keep(arrived, sample);
     for (const listener of listeners) listener(sample);
   };
 
@@ -117,8 +120,7 @@ export function createCloudWatch(world: World, options: AlarmOptions = {}): Clou
     operations,
     resources: { ...alarmResources(alarms), 'AWS::CloudWatch::Dashboard': dashboards.make },
     record,
-    samples: (namespace, name) =>
-      arrivals.filter((sample) => (!namespace || sample.namespace === namespace) && (!name || sample.name === name)),
+    samples: (namespace, name) => (arrivals.get(namespace) ?? []).filter((sample) => !name || sample.name === name),
     onSample: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

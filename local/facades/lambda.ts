@@ -14,12 +14,15 @@ import { describeFunction, type LambdaFunction, readFunction } from '../runtime/
 import { createPool, type Pool } from '../runtime/lambda-pool.ts';
 import { onlyKnown, required } from '../runtime/properties.ts';
 import { readBody, sendJson } from '../runtime/rest.ts';
+import { measures, type OnMetric } from '../runtime/service-metrics.ts';
 
 export interface LambdaOptions {
   /** The folder of a file asset by its key in the assets' bucket (`<hash>.zip`). */
   readonly fileAsset: (key: string) => string | undefined;
   /** `address:port` of the name server that functions in a VPC ask. @default this machine's own */
   readonly nameServer?: () => Promise<string>;
+  /** Told of what functions did. */
+  readonly onMetric?: OnMetric;
 }
 
 export interface LambdaFacade extends Facade {
@@ -71,6 +74,24 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
     if (located.entry) return located.entry;
     throw new AwsError('ResourceNotFoundException', `Function not found: ${located.resource}`, 404);
   };
+
+  const measure = measures(world, 'AWS/Lambda', options.onMetric);
+  /** A throttled invocation is none, and no error either. */
+  const measured = ({ region, name }: LambdaFunction, pool: Pool): Pool => ({
+    ...pool,
+    invoke: async (event, requestId) => {
+      const started = performance.now();
+      try {
+        const result = await pool.invoke(event, requestId);
+        const Duration = performance.now() - started;
+        measure(region, name, { Invocations: 1, Errors: result.failed ? 1 : 0, Throttles: 0, Duration });
+        return result;
+      } catch (error) {
+        if (error instanceof AwsError && error.status === 429) measure(region, name, { Throttles: 1 });
+        throw error;
+      }
+    },
+  });
 
   const queue = ({ fn, pool, config }: Entry, payload: string): string => {
     const requestId = randomUUID();
@@ -172,7 +193,7 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
       world.assertTrusted(fn.roleArn, { service: 'lambda.amazonaws.com', region: fn.region });
       functions.set(fn.arn, {
         fn,
-        pool: createPool(world, fn, options.nameServer),
+        pool: measured(fn, createPool(world, fn, options.nameServer)),
         qualifiers: new Map(),
         permissions: [],
         config: {},

@@ -10,8 +10,15 @@ import {
 import { authorizer, page } from '../runtime/api.ts';
 import { onlyKnown, required, tagMap } from '../runtime/properties.ts';
 import { sendJson } from '../runtime/rest.ts';
-import { assertTrusted, deliver, type ScheduleTarget, targetProblem } from '../runtime/schedule-delivery.ts';
+import {
+  assertTrusted,
+  type Delivery,
+  deliver,
+  type ScheduleTarget,
+  targetProblem,
+} from '../runtime/schedule-delivery.ts';
 import { readScheduleExpression, type ScheduleTimes } from '../runtime/schedule-expression.ts';
+import { measures, type OnMetric } from '../runtime/service-metrics.ts';
 
 export interface SchedulerFacade extends Facade {
   /**
@@ -69,12 +76,13 @@ const LONGEST_CATCH_UP = 86_400_000;
  * EventBridge Scheduler on the cloud's clock. A flexible time window is used at its very start, which it allows.
  * Delivery is at least once in AWS; here it is once. What comes due while its region is down is not made up for.
  */
-export function createScheduler(world: World): SchedulerFacade {
+export function createScheduler(world: World, options: { readonly onMetric?: OnMetric } = {}): SchedulerFacade {
   const schedules = new Map<string, Schedule>();
   const groups = new Map<string, Group>();
   const deliveries = new Set<Promise<unknown>>();
   const closing = new AbortController();
   const authorize = authorizer(world, 'scheduler');
+  const measure = measures(world, 'AWS/Scheduler', options.onMetric);
 
   const prefix = (region: string): string => `arn:aws:scheduler:${region}:${world.account}`;
 
@@ -96,8 +104,14 @@ export function createScheduler(world: World): SchedulerFacade {
   };
 
   const carryOut = (schedule: Schedule, scheduledTime: Date): Promise<{ executionArn?: string }> => {
-    const { arn: scheduleArn, target } = schedule;
-    const work = deliver(world, { scheduleArn, target, scheduledTime }, closing.signal);
+    const { arn: scheduleArn, target, region, group } = schedule;
+    const delivery: Delivery = {
+      scheduleArn,
+      target,
+      scheduledTime,
+      count: (what) => measure(region, group, { [what]: 1 }),
+    };
+    const work = deliver(world, delivery, closing.signal);
     deliveries.add(work);
     work.finally(() => deliveries.delete(work)).catch(() => {});
     return work;

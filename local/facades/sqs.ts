@@ -4,6 +4,7 @@ import { readPolicy } from '../iam/policy.ts';
 import { authorizer } from '../runtime/api.ts';
 import { keyUse } from '../runtime/key-use.ts';
 import { isTrue, onlyKnown } from '../runtime/properties.ts';
+import { measures, type OnMetric } from '../runtime/service-metrics.ts';
 
 interface Message {
   readonly id: string;
@@ -30,9 +31,14 @@ interface Queue {
   /** The document of its AWS::SQS::QueuePolicy. */
   policy?: unknown;
   messages: Message[];
+  /** Milliseconds since the epoch: the last call that named it. */
+  usedAt: number;
 }
 
 const POLL_MS = 50;
+const minute = 60_000;
+/** A queue without messages is measured for six hours after its last use. */
+const ACTIVE_MS = 6 * 60 * minute;
 
 /** What a caller does with the key of an encrypted queue. A sender decrypts too: SQS checks the key that it was given. */
 const KEY_USES: Readonly<Record<string, readonly string[]>> = {
@@ -46,9 +52,10 @@ export interface SqsFacade extends Facade {
 }
 
 /** SQS, as far as dead-letter queues need it: standard queues in memory. */
-export function createSqs(world: World): SqsFacade {
+export function createSqs(world: World, options: { readonly onMetric?: OnMetric } = {}): SqsFacade {
   const authorize = authorizer(world, 'sqs');
   const queues = new Map<string, Queue>();
+  const measure = measures(world, 'AWS/SQS', options.onMetric);
   let closed = false;
 
   const queueOf = (context: CallContext, input: { QueueUrl?: string }): Queue | undefined =>
@@ -67,6 +74,7 @@ export function createSqs(world: World): SqsFacade {
     await authorize(context, { operation, resource: queue?.arn ?? '*', input: shown, conditions, also });
     if (queue === undefined)
       throw new AwsError('QueueDoesNotExist', `The specified queue does not exist: ${input.QueueUrl}.`);
+    queue.usedAt = world.now();
     return queue;
   };
   const send = async (input: any, context: CallContext, conditions?: ConditionValues) => {
@@ -91,6 +99,22 @@ export function createSqs(world: World): SqsFacade {
     const now = world.now();
     queue.messages = queue.messages.filter((message) => now - message.sentAt < queue.retentionSeconds * 1000);
     return queue.messages.filter((message) => message.visibleAt <= now);
+  };
+
+  /** Every minute, as long as it is active. */
+  const watch = (queue: Queue, region: string): void => {
+    world.clock.timer(minute, () => {
+      if (closed) return;
+      const ready = visible(queue);
+      const { messages, name } = queue;
+      if (messages.length > 0 || world.now() - queue.usedAt < ACTIVE_MS)
+        measure(region, name, {
+          ApproximateNumberOfMessagesVisible: ready.length,
+          ApproximateNumberOfMessagesNotVisible: messages.length - ready.length,
+          ApproximateAgeOfOldestMessage: messages[0] ? (world.now() - messages[0].sentAt) / 1000 : 0,
+        });
+      watch(queue, region);
+    });
   };
 
   return {
@@ -175,8 +199,10 @@ export function createSqs(world: World): SqsFacade {
           maxBytes: Number(properties.MaximumMessageSize ?? 1_048_576),
           key: properties.KmsMasterKeyId,
           messages: [],
+          usedAt: world.now(),
         };
         queues.set(`${context.region} ${name}`, queue);
+        watch(queue, context.region);
         return { ref: queue.url, attributes: { Arn: queue.arn, QueueName: name, QueueUrl: queue.url } };
       },
       'AWS::SQS::QueuePolicy': (properties, context) => {

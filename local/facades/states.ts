@@ -12,6 +12,7 @@ import type { Json } from '../asl/types.ts';
 import { AwsError, type CallContext, type Facade, type Operation, type World } from '../facade.ts';
 import { assumedRoleArn } from '../identity.ts';
 import { authorizer } from '../runtime/api.ts';
+import { measures, type OnMetric } from '../runtime/service-metrics.ts';
 
 export type EventListener = (executionArn: string, machineName: string, event: HistoryEvent) => void;
 
@@ -23,8 +24,9 @@ export interface States extends Facade {
 }
 
 /** Step Functions: standard workflows in JSONata, run by local/asl. Executions are kept in memory. */
-export function createStates(world: World): States {
+export function createStates(world: World, options: { readonly onMetric?: OnMetric } = {}): States {
   const authorize = authorizer(world, 'states');
+  const measure = measures(world, 'AWS/States', options.onMetric);
   const machines = new Map<string, Registered>();
   const executions = new Map<string, Execution>();
   const listeners = new Set<EventListener>();
@@ -55,7 +57,18 @@ export function createStates(world: World): States {
   ): Execution => {
     const execution = startExecution({ ...options, world, tokens, onEvent, startChild });
     executions.set(execution.arn, execution);
+    if (options.mapRunArn === undefined) measureExecution(execution);
     return execution;
+  };
+
+  /** From its start, or a redrive, to the end of that attempt. */
+  const measureExecution = (execution: Execution): void => {
+    const { machine, ended } = execution;
+    const began = world.now();
+    measure(machine.region, machine.arn, { ExecutionsStarted: 1 });
+    void ended.then(({ status }) =>
+      measure(machine.region, machine.arn, { [endMetrics[status]]: 1, ExecutionTime: world.now() - began }),
+    );
   };
 
   /** A child of a distributed Map: started by its machine's role, which must be allowed to. */
@@ -136,6 +149,7 @@ export function createStates(world: World): States {
     requireRedrivable(execution, world.now());
     assertTrusted(world, execution.machine);
     execution.redrive();
+    measureExecution(execution);
     const redriven = execution.redriven ?? world.now();
     redrives.set(key, redriven);
     return { redriveDate: new Date(redriven) };
@@ -230,6 +244,13 @@ export function createStates(world: World): States {
     },
   };
 }
+
+const endMetrics = {
+  SUCCEEDED: 'ExecutionsSucceeded',
+  FAILED: 'ExecutionsFailed',
+  TIMED_OUT: 'ExecutionsTimedOut',
+  ABORTED: 'ExecutionsAborted',
+} as const;
 
 /** What is recorded of a call: its parameters without the payloads. */
 const withoutBodies = ({ input: _input, output: _output, ...parameters }: Record<string, unknown>) => parameters;

@@ -18,6 +18,16 @@ export interface Delivery {
   readonly scheduleArn: string;
   readonly target: ScheduleTarget;
   readonly scheduledTime: Date;
+  /** Told of each thing that happens to it. */
+  readonly count: (
+    what:
+      | 'InvocationAttemptCount'
+      | 'TargetErrorCount'
+      | 'TargetErrorThrottledCount'
+      | 'InvocationDroppedCount'
+      | 'InvocationsSentToDeadLetterCount'
+      | 'InvocationsFailedToBeSentToDeadLetterCount',
+  ) => void;
 }
 
 /** A delivery's failure is retried after 1, 2, 4, … seconds, at most this many milliseconds. */
@@ -48,9 +58,12 @@ export async function deliver(
   const began = world.now();
   for (let attempt = 1; ; attempt++) {
     const input = fillIn(target.Input ?? '{}', delivery, executionId, attempt);
+    delivery.count('InvocationAttemptCount');
     try {
       return await callTarget(world, delivery, input, executionId);
     } catch (error) {
+      const throttled = error instanceof AwsError && error.status === 429;
+      delivery.count(throttled ? 'TargetErrorThrottledCount' : 'TargetErrorCount');
       const wait = Math.min(1000 * 2 ** (attempt - 1), LONGEST_DELAY);
       const exhausted =
         attempt > retries
@@ -60,6 +73,7 @@ export async function deliver(
             : undefined;
       const permanent = error instanceof AwsError && error.status < 500 && error.status !== 429;
       if (permanent || exhausted) {
+        delivery.count('InvocationDroppedCount');
         await bury(world, delivery, input, error as Error, attempt - 1, permanent ? undefined : exhausted);
         throw error;
       }
@@ -129,7 +143,7 @@ function fillIn(input: string, { scheduleArn, scheduledTime }: Delivery, executi
 
 async function bury(
   world: World,
-  { scheduleArn, target, scheduledTime }: Delivery,
+  { scheduleArn, target, scheduledTime, count }: Delivery,
   input: string,
   error: Error,
   retryAttempts: number,
@@ -149,9 +163,12 @@ async function bury(
     TARGET_ARN: target.Arn,
     ...(exhausted && { EXHAUSTED_RETRY_CONDITION: exhausted }),
   };
-  await sendToQueue(world, credentials, queue, input, attributes).catch((failure: Error) =>
-    world.note(
-      `schedule ${scheduleArn}: its dead-letter queue ${queue} took nothing: ${failure.name}: ${failure.message}`,
-    ),
-  );
+  try {
+    await sendToQueue(world, credentials, queue, input, attributes);
+    count('InvocationsSentToDeadLetterCount');
+  } catch (cause) {
+    const { name, message } = cause as Error;
+    count('InvocationsFailedToBeSentToDeadLetterCount');
+    world.note(`schedule ${scheduleArn}: its dead-letter queue ${queue} took nothing: ${name}: ${message}`);
+  }
 }
