@@ -16,6 +16,9 @@ export interface AlarmSetProps {
   readonly runbooks: string | undefined;
 }
 
+const isExplained = ({ explainedBy = [], explainedByPlatform = [] }: ChosenAlarm): boolean =>
+  explainedBy.length + explainedByPlatform.length > 0;
+
 /** The alarms of a database. One that others may explain pages through a composite, which waits while they are on. */
 export class AlarmSet extends Construct {
   private readonly props: AlarmSetProps;
@@ -27,12 +30,12 @@ export class AlarmSet extends Construct {
     const chosen = alarmsFor(props.subject, props.capabilities);
     for (const alarm of chosen) made.set(alarm.id, this.addAlarm(alarm));
     for (const alarm of chosen) {
-      if (!alarm.explainedBy?.length) continue;
+      if (!isExplained(alarm)) continue;
       const own = made.get(alarm.id) as CfnAlarm;
       this.addPage(
         alarm,
         own,
-        alarm.explainedBy.map((other) => made.get(other) as CfnAlarm),
+        (alarm.explainedBy ?? []).map((other) => made.get(other) as CfnAlarm),
       );
     }
   }
@@ -56,17 +59,19 @@ export class AlarmSet extends Construct {
       treatMissingData: alarm.missing,
       // Also where it tells nobody by itself: what is muted here is not counted as on.
       actionsEnabled: this.props.watching,
-      ...(alarm.explainedBy?.length ? {} : this.actions()),
+      ...(isExplained(alarm) ? {} : this.actions()),
     });
   }
 
   private addPage(alarm: ChosenAlarm, own: CfnAlarm, others: readonly CfnAlarm[]): void {
     const { system, database } = this.props;
-    const state = ({ alarmName: name }: CfnAlarm) => `ALARM("${name}")`;
+    const state = (name: string | undefined) => `ALARM("${name}")`;
+    const platform = (alarm.explainedByPlatform ?? []).map((id) => alarmName(system, undefined, id));
+    const explanations = [...others.map((other) => other.alarmName), ...platform];
     const page = new CfnCompositeAlarm(this, `${alarm.id}-page`, {
       alarmName: pageName(system, database, alarm.id),
       alarmDescription: this.text(alarm),
-      alarmRule: [state(own), ...others.map((other) => `NOT ${state(other)}`)].join(' AND '),
+      alarmRule: [state(own.alarmName), ...explanations.map((name) => `NOT ${state(name)}`)].join(' AND '),
       ...this.actions(),
     });
     for (const alarm of [own, ...others]) page.addResourceDependency(alarm);

@@ -30,6 +30,10 @@ export interface FailoverProps {
   readonly onlyDatabase: string;
 }
 
+/** Those that are started, and start the others. */
+export const failoverWorkflows = (role: FailoverProps['role']): readonly string[] =>
+  role === 'primary' ? ['probe-replication'] : ['probe-replication', 'failover', 'failback'];
+
 /** The workflows of failovers and their functions: all of them in the recovery region, the probe alone in the primary. */
 export class Failover extends Construct {
   private readonly props: FailoverProps;

@@ -38,6 +38,7 @@ export class PlatformAlarmSet extends Construct {
     const names: string[] = [];
     for (const [id, alarm] of Object.entries(platformAlarms) as [string, PlatformAlarm][]) {
       for (const { suffix, dimension } of this.watched(alarm.of, props)) {
+        if (suffix && alarm.except?.includes(suffix)) continue;
         const name = suffix ? `${id}-${suffix}` : id;
         names.push(alarmName(system, undefined, name));
         const [datapointsToAlarm, evaluationPeriods] = alarm.periods;
@@ -71,13 +72,10 @@ export class PlatformAlarmSet extends Construct {
     switch (of) {
       case 'system':
         return [{ dimension: { name: 'System', value: system } }];
-      case 'dead-letters':
-        return [
-          { suffix: 'schedules', dimension: { name: 'QueueName', value: scheduleDeadLetterQueueName(system) } },
-          ...(tellsSlack
-            ? [{ suffix: 'slack', dimension: { name: 'QueueName', value: notificationDeadLetterQueueName(system) } }]
-            : []),
-        ];
+      case 'schedule-dead-letters':
+        return [{ dimension: { name: 'QueueName', value: scheduleDeadLetterQueueName(system) } }];
+      case 'slack-dead-letters':
+        return tellsSlack ? [{ dimension: { name: 'QueueName', value: notificationDeadLetterQueueName(system) } }] : [];
       case 'schedules':
         return [{ dimension: { name: 'ScheduleGroup', value: scheduleGroupName(system) } }];
       case 'functions':

@@ -1,5 +1,6 @@
 import { humanSeconds } from './human.ts';
 import type { MetricName } from './metrics.ts';
+import type { PlatformAlarmId } from './platform-alarms.ts';
 
 /**
  * The alarms of a database: one row each, from which CloudWatch's alarms, docs/alarms.md and the tests are made.
@@ -37,6 +38,8 @@ export interface AlarmDefinition {
   readonly runbook: string;
   /** Alarms that explain this one: while one of them is on, this one does not page. One incident, one page. */
   readonly explainedBy?: readonly AlarmId[];
+  /** The same, of the alarms of pgdr itself in the same region. */
+  readonly explainedByPlatform?: readonly PlatformAlarmId[];
 }
 
 const minute = 60;
@@ -210,6 +213,8 @@ const definitions = {
     runbook: 'regional-copy-lag',
     // Both are silent together.
     explainedBy: ['no-daily-backup'],
+    // Nothing can be copied into a region that is gone.
+    explainedByPlatform: ['dead-man'],
   },
   'wal-gap': {
     metric: 'WalGaps',

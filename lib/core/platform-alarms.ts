@@ -7,7 +7,7 @@ export interface PlatformAlarm {
   readonly namespace: string;
   readonly metric: string;
   /** `system`: the dimension System. Every other kind has an alarm for each resource of that kind. */
-  readonly of: 'system' | 'dead-letters' | 'schedules' | 'functions' | 'machines';
+  readonly of: 'system' | 'schedule-dead-letters' | 'slack-dead-letters' | 'schedules' | 'functions' | 'machines';
   readonly statistic: 'Sum' | 'Maximum';
   readonly periodSeconds: 60 | 300;
   readonly comparison: 'above' | 'below';
@@ -16,6 +16,8 @@ export interface PlatformAlarm {
   readonly missing: 'breaching' | 'notBreaching';
   readonly severity: 'critical' | 'warning';
   readonly runbook: string;
+  /** Resources of the kind that are left out. */
+  readonly except?: readonly string[];
   /** Told elsewhere: the alarm has a state, which the dashboard and `pgdr status` show, and pages nobody. */
   readonly quiet?: true;
 }
@@ -36,11 +38,11 @@ export const platformAlarms = {
     severity: 'critical',
     runbook: 'dead-man',
   },
-  'dead-letters': {
-    says: 'A message could not be delivered and lies in a dead-letter queue',
+  'dead-letters-slack': {
+    says: 'Slack could not be told, and messages lie in the dead-letter queue',
     namespace: 'AWS/SQS',
     metric: 'ApproximateNumberOfMessagesVisible',
-    of: 'dead-letters',
+    of: 'slack-dead-letters',
     statistic: 'Maximum',
     periodSeconds: 300,
     comparison: 'above',
@@ -49,6 +51,22 @@ export const platformAlarms = {
     missing: 'notBreaching',
     severity: 'critical',
     runbook: 'dead-letters',
+  },
+  'dead-letters-schedules': {
+    says: 'What a schedule could not start lies in the dead-letter queue',
+    namespace: 'AWS/SQS',
+    metric: 'ApproximateNumberOfMessagesVisible',
+    of: 'schedule-dead-letters',
+    statistic: 'Maximum',
+    periodSeconds: 300,
+    comparison: 'above',
+    limit: 0,
+    periods: [1, 1],
+    missing: 'notBreaching',
+    severity: 'warning',
+    runbook: 'dead-letters',
+    // schedule-dropped tells when it happens; this one stays on until somebody has looked.
+    quiet: true,
   },
   'schedule-dropped': {
     says: 'A schedule could not start what it should',
@@ -59,7 +77,8 @@ export const platformAlarms = {
     periodSeconds: 300,
     comparison: 'above',
     limit: 0,
-    periods: [1, 1],
+    // What goes on being dropped within the hour is told once.
+    periods: [1, 12],
     missing: 'notBreaching',
     severity: 'critical',
     runbook: 'schedule-dropped',
@@ -91,6 +110,8 @@ export const platformAlarms = {
     missing: 'notBreaching',
     severity: 'warning',
     runbook: 'function-errors',
+    // What it could not tell ends in a dead-letter queue, which tells.
+    except: ['notify-slack'],
   },
   'execution-failed': {
     says: 'An execution failed',

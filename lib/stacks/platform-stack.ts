@@ -6,7 +6,7 @@ import { AlarmTopic } from '../constructs/alarm-topic.ts';
 import { BackupVault } from '../constructs/backup-vault.ts';
 import { BucketReplication } from '../constructs/bucket-replication.ts';
 import { FleetDashboard } from '../constructs/dashboard.ts';
-import { Failover } from '../constructs/failover.ts';
+import { Failover, failoverWorkflows } from '../constructs/failover.ts';
 import { failsOver } from '../constructs/failover-settings.ts';
 import { Network } from '../constructs/network.ts';
 import { Notifications } from '../constructs/notifications.ts';
@@ -115,7 +115,10 @@ export class PlatformStack extends Stack {
       topic: alarms.topic,
       runbooks: notifications.runbooks,
       functions: [postureFunction, walAuditFunction, 'record-outcome', ...(tellsSlack ? ['notify-slack'] : [])],
-      machines: [...scheduledWorkflows, retentionWorkflow, 'restore'],
+      machines: [
+        ...[...scheduledWorkflows, retentionWorkflow, 'restore'],
+        ...(failing.length > 0 ? failoverWorkflows(role) : []),
+      ],
       tellsSlack,
     });
     new FleetDashboard(this, 'Dashboard', { system, alarms: own.names });

@@ -61,12 +61,13 @@ describe('the documentation', () => {
           missing,
           severity,
           needs,
-          explainedBy,
+          explainedBy = [],
+          explainedByPlatform = [],
           runbook,
         },
       ]) =>
         `| \`${id}\` | \`${metric}\` | ${thresholdText} | ${m} of ${n} × ${periodSeconds / 60} min | ${silence[missing]} | ${severity} | ` +
-        `${needs} | ${explainedBy?.join(', ') ?? ''} | ${page(runbook)} |`,
+        `${needs} | ${[...explainedBy, ...explainedByPlatform].join(', ')} | ${page(runbook)} |`,
     );
     const platform = Object.entries(platformAlarms as Record<string, PlatformAlarm>).map(
       ([id, { says, namespace, metric, missing, severity, quiet, runbook }]) =>
