@@ -1,20 +1,12 @@
+import { listBaseBackups } from '../lib/aws/base-backups.ts';
 import { publishEmbedded } from '../lib/aws/embedded-metrics.ts';
-import { getText, list, type ObjectStore, openStore } from '../lib/aws/object-store.ts';
+import { getText, type ObjectStore, openStore } from '../lib/aws/object-store.ts';
+import { recoverableSeconds } from '../lib/aws/recoverable-window.ts';
 import { loadSettings } from '../lib/aws/settings.ts';
 import { listVersions, readSound } from '../lib/aws/wal-audit.ts';
-import { PgdrError } from '../lib/core/errors.ts';
-import {
-  basePrefix,
-  type Lineage,
-  manifestKey,
-  parseWalKey,
-  prefixOfManifest,
-  verificationKey,
-  walIdentityKey,
-  walPrefix,
-} from '../lib/core/keys.ts';
+import { type Lineage, parseWalKey, walIdentityKey, walPrefix } from '../lib/core/keys.ts';
 import { parseLsn } from '../lib/core/lsn.ts';
-import { parsePhysicalManifest } from '../lib/core/physical-manifest.ts';
+import type { PhysicalManifest } from '../lib/core/physical-manifest.ts';
 import { parseWalIdentity, readArchive, type WalObject } from '../lib/core/wal-archive.ts';
 import { chooseForReading, type Finding, findAltered, findMissing, presentKeys } from '../lib/core/wal-audit.ts';
 import { defineHandler, logger } from './define-handler.ts';
@@ -30,18 +22,27 @@ export interface Audit {
   readonly objects: number;
   readonly read: number;
   readonly findings: readonly Finding[];
+  /** Seconds of all moments that can be recovered from what this region holds. */
+  readonly recoverable: number;
 }
 
 /**
  * Audits the stored WAL of a database: is every byte there from the oldest base backup on, was any key written twice, can
- * what is new, and a share of what is old, be read to its end? What is amiss is counted in WalGaps, which has an alarm.
+ * what is new, and a share of what is old, be read to its end? What is amiss is counted in WalGaps, which has an
+ * alarm, and so has the length of what can be recovered, which only this function measures.
  */
 export const handler = defineHandler(async ({ database }: { database: string }): Promise<Audit> => {
   const settings = await loadSettings(process.env.SYSTEM ?? '', database);
   const audit = await auditWal(openStore(settings.bucket), settings, new Date());
   for (const finding of audit.findings) logger.error('stored WAL is not as it should be', { database, ...finding });
   logger.info('audited', { database, objects: audit.objects, read: audit.read, findings: audit.findings.length });
-  publishEmbedded(database, new Map([['WalGaps', audit.findings.length]]));
+  publishEmbedded(
+    database,
+    new Map([
+      ['WalGaps', audit.findings.length],
+      ['RecoverableWindowSeconds', audit.recoverable],
+    ]),
+  );
   return { ...audit, findings: audit.findings.slice(0, 100) };
 });
 
@@ -50,9 +51,10 @@ export async function auditWal(store: ObjectStore, of: Lineage, now: Date): Prom
   const versions = await listVersions(store, walPrefix(of));
   const keys = presentKeys(versions);
   const identity = walIdentityKey(of);
-  if (versions.length === 0) return { objects: 0, read: 0, findings: [] };
+  if (versions.length === 0) return { objects: 0, read: 0, findings: [], recoverable: 0 };
   const findings = findAltered(versions);
-  if (!keys.includes(identity)) return { objects: keys.length, read: 0, findings: [...findings, lost(identity)] };
+  if (!keys.includes(identity))
+    return { objects: keys.length, read: 0, findings: [...findings, lost(identity)], recoverable: 0 };
   const histories = new Map<number, string>();
   for (const key of keys) {
     const parsed = parseWalKey(key);
@@ -60,7 +62,8 @@ export async function auditWal(store: ObjectStore, of: Lineage, now: Date): Prom
   }
   const { walSegmentBytes } = parseWalIdentity(await getText(store, identity), identity);
   const archive = readArchive(keys, walSegmentBytes, histories);
-  findings.push(...findMissing(archive, await oldestStart(store, of)));
+  const backups = await listBaseBackups(store, of, (key) => findings.push({ kind: 'broken', what: key }));
+  findings.push(...findMissing(archive, oldestStart(backups)));
   const modifiedAt = new Map(versions.filter(({ isLatest }) => isLatest).map(({ key, modifiedAt: at }) => [key, at]));
   const chosen = chooseForReading(archive, modifiedAt, {
     since: new Date(now.getTime() - lookBackMilliseconds),
@@ -74,29 +77,17 @@ export async function auditWal(store: ObjectStore, of: Lineage, now: Date): Prom
     read += 1;
     if (finding) findings.push(finding);
   });
-  return { objects: keys.length, read, findings };
+  const recoverable = await recoverableSeconds(store, backups, archive);
+  return { objects: keys.length, read, findings, recoverable };
 }
 
 const lost = (key: string): Finding => ({ kind: 'missing', what: key });
 
 /** Where the WAL is needed from: the start of the oldest verified base backup. */
-async function oldestStart(store: ObjectStore, of: Lineage): Promise<bigint | undefined> {
-  const keys = new Set<string>();
-  for await (const key of list(store, basePrefix(of))) keys.add(key);
-  const manifests = [...keys].filter(
-    (key) => key === manifestKey(prefixOfManifest(key)) && keys.has(verificationKey(prefixOfManifest(key))),
-  );
-  const starts: bigint[] = [];
-  for (const key of manifests) {
-    try {
-      starts.push(parseLsn(parsePhysicalManifest(await getText(store, key), key).startLsn));
-    } catch (error) {
-      // A manifest that cannot be read is found by whoever restores or verifies it.
-      if (!(error instanceof PgdrError)) throw error;
-    }
-  }
-  return starts.length > 0 ? starts.reduce((a, b) => (a < b ? a : b)) : undefined;
-}
+const oldestStart = (backups: readonly PhysicalManifest[]): bigint | undefined =>
+  backups.map(({ startLsn }) => parseLsn(startLsn)).reduce<bigint | undefined>(earlier, undefined);
+
+const earlier = (a: bigint | undefined, b: bigint): bigint => (a === undefined || b < a ? b : a);
 
 async function eachOf(items: readonly WalObject[], atATime: number, work: (item: WalObject) => Promise<void>) {
   const waiting = items.values();

@@ -1,4 +1,4 @@
-import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { GetParameterCommand, ParameterNotFound, SSMClient } from '@aws-sdk/client-ssm';
 import { parseRetentionSettings, type RetentionSettings } from '../core/retention/settings.ts';
 import { type DatabaseSettings, parseSettings } from '../core/settings.ts';
 
@@ -8,6 +8,17 @@ export const loadSettings = async (system: string, database: string): Promise<Da
 
 export const loadRetentionSettings = async (system: string, database: string): Promise<RetentionSettings> =>
   parseRetentionSettings(await readParameter(`/${system}/databases/${database}/retention`));
+
+/** Whether the database has base backups and a receiver of WAL. */
+export async function isPhysical(system: string, database: string): Promise<boolean> {
+  try {
+    await readParameter(`/${system}/databases/${database}/physical`);
+    return true;
+  } catch (error) {
+    if (error instanceof ParameterNotFound) return false;
+    throw error;
+  }
+}
 
 async function readParameter(Name: string): Promise<unknown> {
   const client = new SSMClient({ maxAttempts: 5 });

@@ -50,7 +50,7 @@ export function costLines(config: Config, database: DatabaseConfig, measured: Me
 /** How many metrics a database with these capabilities has. */
 function metricsOf(capabilities: ReadonlySet<Capability>): number {
   const emitters = new Set<Emitter>(['backup', 'restore test', 'posture']);
-  if (capabilities.has('wal')) emitters.add('WAL receiver');
+  if (capabilities.has('wal')) emitters.add('WAL receiver').add('WAL audit').add('base backup');
   if (capabilities.has('standby')) emitters.add('probe').add('failover');
   return Object.values(metricCatalogue).filter(({ by }) => by.some((emitter) => emitters.has(emitter))).length;
 }

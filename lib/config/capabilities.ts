@@ -2,8 +2,11 @@ import type { AlarmSubject, Capability } from '../core/alarms.ts';
 import type { DatabaseConfig } from './database-schema.ts';
 
 /** What is configured for a database, as far as alarms and dashboards ask. */
-export function capabilitiesOf({ failover }: DatabaseConfig): ReadonlySet<Capability> {
-  return new Set<Capability>(['backups', 'replication', ...(failover ? (['standby'] as const) : [])]);
+export function capabilitiesOf({ physical, failover }: DatabaseConfig): ReadonlySet<Capability> {
+  const capabilities = new Set<Capability>(['backups', 'replication']);
+  if (physical) capabilities.add('wal');
+  if (failover) capabilities.add('standby');
+  return capabilities;
 }
 
 /** What the thresholds of a database's alarms are made from. */

@@ -127,8 +127,20 @@ export function panelsFor(subject: AlarmSubject, capabilities: ReadonlySet<Capab
       title: 'WAL lag',
       view: 'graph',
       needs: 'wal',
-      lines: [line('WalLagSeconds', 'seconds', 'Maximum', 60), line('WalGaps', 'gaps', 'Maximum', 60)],
+      lines: [line('WalLagSeconds', 'seconds', 'Maximum', 60)],
       limit: { label: 'alarm', value: 900 },
+    },
+    {
+      title: 'WAL that the server keeps for the receiver',
+      view: 'graph',
+      needs: 'wal',
+      lines: [line('WalRetainedBytes', 'bytes', 'Maximum', 60)],
+    },
+    {
+      title: 'Slot: 1 healthy, 0 not; findings of the audit of WAL',
+      view: 'graph',
+      needs: 'wal',
+      lines: [line('WalSlotHealthy', 'slot', 'Minimum', 60), line('WalGaps', 'findings', 'Maximum', 3600)],
     },
     {
       title: 'Replication lag',

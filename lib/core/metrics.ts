@@ -6,7 +6,15 @@
 export const metricNamespace = 'pgdr';
 
 /** What publishes a metric. */
-export type Emitter = 'backup' | 'base backup' | 'restore test' | 'posture' | 'WAL receiver' | 'probe' | 'failover';
+export type Emitter =
+  | 'backup'
+  | 'base backup'
+  | 'restore test'
+  | 'posture'
+  | 'WAL receiver'
+  | 'WAL audit'
+  | 'probe'
+  | 'failover';
 
 interface MetricDefinition {
   readonly unit: 'Count' | 'Seconds' | 'Bytes' | 'Percent' | 'None';
@@ -56,7 +64,11 @@ export const metricCatalogue = {
     meaning: 'age of the newest commit that is stored: what a loss of the server would cost now',
     by: ['WAL receiver'],
   },
-  WalGaps: { unit: 'Count', meaning: 'gaps in the stored WAL inside the recoverable window', by: ['WAL receiver'] },
+  WalGaps: {
+    unit: 'Count',
+    meaning: 'what is missing, altered or unreadable in the stored WAL from the oldest verified base backup on',
+    by: ['WAL receiver', 'WAL audit'],
+  },
   WalRetainedBytes: {
     unit: 'Bytes',
     meaning: 'WAL that the server keeps for the receiver',
@@ -69,8 +81,9 @@ export const metricCatalogue = {
   },
   RecoverableWindowSeconds: {
     unit: 'Seconds',
-    meaning: 'from the oldest to the newest moment that can be recovered',
-    by: ['posture', 'WAL receiver'],
+    meaning:
+      'from the oldest to the newest moment that can be recovered; with WAL, all stretches of it, without their gaps',
+    by: ['posture', 'WAL audit'],
   },
   RestoreTestSucceeded: {
     unit: 'Count',

@@ -34,7 +34,7 @@ export interface PostureFacts {
   /** Of the newest backups. */
   readonly copies: readonly CopyState[];
   readonly taskImageAt: string | undefined;
-  /** WAL carries the window further than backups alone; then who receives it publishes the window. */
+  /** WAL carries the window further than backups alone; then the audit of WAL publishes it. */
   readonly hasWal: boolean;
 }
 

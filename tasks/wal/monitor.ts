@@ -82,11 +82,13 @@ export function startMonitor(options: MonitorOptions): void {
     await withClient(writeHeartbeat);
   });
   every(metricsSeconds, async () => {
-    const found = await withClient((connected) => readSlot(connected, slot));
+    const answer = await withClient(async (connected) => ({ slot: await readSlot(connected, slot) }));
+    const found = answer?.slot;
     const lag = lagSeconds(state);
     publishMetrics(database, {
       ...(lag !== undefined && { WalLagSeconds: lag }),
-      ...(found && { WalRetainedBytes: found.retainedBytes, WalSlotHealthy: found.isHealthy ? 1 : 0 }),
+      // A slot that somebody dropped promises nothing.
+      ...(answer && { WalRetainedBytes: found?.retainedBytes ?? 0, WalSlotHealthy: found?.isHealthy ? 1 : 0 }),
     });
     log('stream', {
       timeline: state.timeline,

@@ -89,6 +89,25 @@ describe('physical settings', () => {
   });
 });
 
+test('WAL has alarms and panels where it is received, and nowhere else', () => {
+  const databases = [{ name: 'shop', version: 17 as const, primary: secret('shop'), physical: {} }];
+  const walAlarms = (made: ReturnType<typeof synthesize>, stack: string) =>
+    made
+      .resources(stack, 'AWS::CloudWatch::Alarm')
+      .map(({ Properties }) => Properties.AlarmName)
+      .filter((name) => name.includes('-wal-'));
+  const dashboard = (made: ReturnType<typeof synthesize>, stack: string) =>
+    flat(made.resources(stack, 'AWS::CloudWatch::Dashboard')[0].Properties.DashboardBody);
+  const physical = synthesize({ databases });
+  expect(walAlarms(physical, 'acme-shop-eu-north-1').sort()).toEqual(
+    ['gap', 'lag', 'retained', 'slot', 'window'].map((id) => `acme-shop-wal-${id}`),
+  );
+  for (const metric of ['WalLagSeconds', 'WalGaps', 'WalRetainedBytes', 'WalSlotHealthy', 'RecoverableWindowSeconds'])
+    expect(dashboard(physical, 'acme-shop-eu-north-1')).toContain(metric);
+  expect(walAlarms(assembly, 'acme-orders-eu-north-1')).toEqual([]);
+  expect(dashboard(assembly, 'acme-orders-eu-north-1')).not.toContain('Wal');
+});
+
 describe('schedules', () => {
   const schedules = (stack: string): Loose[] =>
     assembly.resources(stack, 'AWS::Scheduler::Schedule').map(({ Properties }) => Properties);

@@ -15,7 +15,7 @@ import {
 } from '../../lib/cli/rehearse/rehearsal.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
-import { dashboardName } from '../../lib/config/names.ts';
+import { dashboardName, scheduleName } from '../../lib/config/names.ts';
 import { fleetLines } from '../../lib/core/dashboard.ts';
 import { standardPrices } from '../../lib/core/prices.ts';
 import type { Loose } from '../infra/assembly.ts';
@@ -41,8 +41,10 @@ beforeAll(async () => {
   for (const workflow of ['backup-logical', 'backup-logical', 'backup-logical', 'restore-test'] as const)
     expect((await rehearsal.run(workflow)).failure).toBeUndefined();
   await rehearsal.publishPosture();
-  const published = () => rehearsal.cloud.cloudwatch.samples('pgdr', 'RestoreTestAgeSeconds').length;
-  await vi.waitFor(() => expect(published()).toBeGreaterThan(0), { timeout: 20_000 });
+  await rehearsal.cloud.scheduler.fire(region, scheduleName(system, database, 'audit-wal'));
+  const published = (metric: string) => rehearsal.cloud.cloudwatch.samples('pgdr', metric).length;
+  for (const metric of ['RestoreTestAgeSeconds', 'RecoverableWindowSeconds', 'WalLagSeconds'])
+    await vi.waitFor(() => expect([metric, published(metric)]).not.toContain(0), { timeout: 30_000 });
 });
 
 afterAll(async () => {

@@ -34,6 +34,8 @@ const smaller: Partial<Record<AlarmId, number>> = {
   'restore-test-overdue': 3600,
   'task-image-old': 8 * 3600,
 };
+/** The receiver of WAL tells by the machine's clock, every 15 s: to a clock that is moved on by hours it is silent. */
+const silentHere: readonly AlarmId[] = ['wal-lag', 'wal-window'];
 let rehearsal: Rehearsal;
 
 beforeAll(async () => {
@@ -68,6 +70,8 @@ function withSmallerThresholds(assembly: string): string {
       if (Type !== 'AWS::CloudWatch::Alarm') continue;
       for (const [id, threshold] of Object.entries(smaller))
         if (Properties.AlarmName === alarmName(system, database, id)) Properties.Threshold = threshold;
+      for (const id of silentHere)
+        if (Properties.AlarmName === alarmName(system, database, id)) Properties.TreatMissingData = 'notBreaching';
     }
     writeFileSync(join(copy, file), JSON.stringify(template));
   }

@@ -1,13 +1,12 @@
-import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { listBaseBackups } from '../../aws/base-backups.ts';
+import { newestCommitAt } from '../../aws/recoverable-window.ts';
 import { humanSeconds } from '../../core/human.ts';
-import { basePrefix, manifestKey, parseWalKey, prefixOfManifest, verificationKey, walPrefix } from '../../core/keys.ts';
+import { parseWalKey, walPrefix } from '../../core/keys.ts';
 import { formatLsn } from '../../core/lsn.ts';
-import { type PhysicalManifest, parsePhysicalManifest } from '../../core/physical-manifest.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import { parseWalIdentity, readArchive, type WalArchive } from '../../core/wal-archive.ts';
-import { marksFromMetadata } from '../../core/wal-marks.ts';
 import { microsecondsToText } from '../../core/wal-records.ts';
-import { type End, lastObjects, recoverableStretches, type Stretch } from '../../core/window.ts';
+import { type End, recoverableStretches, type Stretch } from '../../core/window.ts';
 import type { Clients } from '../clients.ts';
 import { openDeployment } from '../context.ts';
 import { readSettings } from '../deployed.ts';
@@ -64,7 +63,10 @@ async function windowOf(region: string, database: string): Promise<RegionWindow>
   const { config, clients } = await openDeployment(region);
   try {
     const settings = await readSettings(clients, config.name, database);
-    const [backups, archive] = await Promise.all([readBackups(clients, settings), readWal(clients, settings)]);
+    const [backups, archive] = await Promise.all([
+      listBaseBackups({ s3: clients.s3, bucket: settings.bucket }, settings),
+      readWal(clients, settings),
+    ]);
     if (!archive) return { region, ranges: [] };
     const stretches = recoverableStretches(backups, archive);
     return { region, ranges: await Promise.all(stretches.map((one) => toRange(clients, settings, archive, one))) };
@@ -73,17 +75,6 @@ async function windowOf(region: string, database: string): Promise<RegionWindow>
   } finally {
     clients.close();
   }
-}
-
-/** Base backups that were verified: no other is restored from. */
-async function readBackups(clients: Clients, settings: DatabaseSettings): Promise<PhysicalManifest[]> {
-  const keys = new Set(await listKeys(clients, settings.bucket, basePrefix(settings)));
-  const verified = [...keys].filter(
-    (key) => key === manifestKey(prefixOfManifest(key)) && keys.has(verificationKey(prefixOfManifest(key))),
-  );
-  return Promise.all(
-    verified.map(async (key) => parsePhysicalManifest((await readObject(clients, settings.bucket, key)) ?? '', key)),
-  );
 }
 
 /** Undefined when no receiver has written anything. */
@@ -108,7 +99,8 @@ async function toRange(
   stretch: Stretch,
 ): Promise<WindowRange> {
   const { timeline, from, to, backups } = stretch;
-  const last = (await newestCommit(clients, settings, archive, stretch)) ?? null;
+  const newest = await newestCommitAt({ s3: clients.s3, bucket: settings.bucket }, archive, stretch);
+  const last = newest === undefined ? null : microsecondsToText(newest);
   const seconds = last === null ? null : (Date.parse(last) - Date.parse(from.backup.stoppedAt)) / 1000;
   return {
     timeline,
@@ -117,24 +109,6 @@ async function toRange(
     seconds,
     baseBackups: backups.map(({ id }) => id),
   };
-}
-
-/** Objects say which commits are in them; the last ones may hold none. */
-async function newestCommit(
-  clients: Clients,
-  { bucket }: DatabaseSettings,
-  archive: WalArchive,
-  stretch: Stretch,
-): Promise<string | undefined> {
-  let asked = 0;
-  for (const { key } of lastObjects(stretch, archive)) {
-    // A server that commits a heartbeat every few seconds has one in nearly every object.
-    if (++asked > 50) return undefined;
-    const { Metadata } = await clients.s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-    const { lastCommitAt } = marksFromMetadata(Metadata ?? {});
-    if (lastCommitAt !== undefined) return microsecondsToText(lastCommitAt);
-  }
-  return undefined;
 }
 
 function wordsFor(end: End, timeline: number): string {

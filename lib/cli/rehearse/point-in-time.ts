@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { scheduleName } from '../../config/names.ts';
 import { parseWalKey, walPrefix } from '../../core/keys.ts';
 import { formatLsn, parseLsn } from '../../core/lsn.ts';
 import type { RestoreSummary, WorkflowFailure } from '../../core/outcome.ts';
 import { contiguousEnd, readArchive } from '../../core/wal-archive.ts';
 import { stateMachineArn } from '../deployed.ts';
 import { CliError } from '../errors.ts';
-import { listKeys } from '../evidence.ts';
+import { listKeys, type Metrics, readMetrics } from '../evidence.ts';
 import { followExecution } from '../follow.ts';
 import type { Steps } from '../steps.ts';
 import { watchTask } from '../task-progress.ts';
@@ -50,7 +51,25 @@ export async function rehearsePointInTime(rehearsal: Rehearsal, steps: Steps): P
   if (!summary)
     return { failure, checks: [check('rows of the moment before', false, failure?.message ?? 'no outcome')] };
   const commits = (rehearsal.writeLoad?.commits() ?? 0) - commitsBefore;
-  return { recovery: summary.recovery, checks: await compare(rehearsal, accident, commits) };
+  const checks = await compare(rehearsal, accident, commits);
+  await steps.run('Audit the stored WAL', async () => checks.push(await audit(rehearsal)));
+  return { recovery: summary.recovery, checks };
+}
+
+async function audit({ cloud, clients }: Rehearsal): Promise<RehearsalCheck> {
+  const began = new Date();
+  await cloud.scheduler.fire(region, scheduleName(system, database, 'audit-wal'));
+  let metrics: Metrics = {};
+  await until('The audit of WAL published nothing.', async () => {
+    metrics = await readMetrics(clients, database, began);
+    return metrics.WalGaps !== undefined && metrics.RecoverableWindowSeconds !== undefined;
+  });
+  const { WalGaps: findings, RecoverableWindowSeconds: seconds = 0 } = metrics;
+  return check(
+    'the stored WAL is whole',
+    findings === 0 && seconds > 0,
+    `${findings} findings; every moment of ${seconds.toFixed(1)} s can be recovered`,
+  );
 }
 
 const check = (name: string, ok: boolean, detail: string): RehearsalCheck => ({ name, ok, detail });

@@ -22,8 +22,13 @@ export interface Evidence {
   readonly commitsDuringBackup: number;
 }
 
-/** A mean of sizes and a comparison of two restore tests need more than one. */
-const later = ['BackupSizeDeviationPercent', 'RtoRegressionPercent', 'RpoRegressionPercent'];
+/** A mean of sizes and a comparison of two restore tests need more than one; with WAL its audit measures the window. */
+const later = [
+  'BackupSizeDeviationPercent',
+  'RtoRegressionPercent',
+  'RpoRegressionPercent',
+  'RecoverableWindowSeconds',
+];
 const ofBackups: readonly Emitter[] = ['backup', 'restore test', 'posture'];
 /** What a backup, a restore test and a look at both must have published. */
 export const expectedMetrics = (Object.keys(metricCatalogue) as MetricName[]).filter(
