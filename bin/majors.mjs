@@ -1,7 +1,7 @@
 /**
  * Installs PostgreSQL majors that this system does not have, beside it: `node bin/majors.mjs [major …]`, by default
  * those of `suites`. Plain Node 20 or newer, and apt. Each comes from the Debian release that carries it, with the C
- * library it was built for, unpacked into .pgdr/majors/<major>/root; .pgdr/majors/<major>/bin holds programs that run
+ * library it was built for (or a newer one, where that has no loader that serves), unpacked into .pgdr/majors/<major>/root; .pgdr/majors/<major>/bin holds programs that run
  * it where it lies. No root is needed, no package of this system is touched and no service is started. What is
  * there already is left alone.
  */
@@ -24,11 +24,13 @@ import { Failure, run, say, since } from './commands.mjs';
 import { isOpen, isOurs, openAll, outsideOf } from './workspace.mjs';
 
 /** The Debian release that a major comes from. */
-const suites = { 15: 'bookworm', 17: 'trixie', 18: 'sid' };
+const suites = { 13: 'bullseye', 15: 'bookworm', 17: 'trixie', 18: 'sid' };
 const mirror = process.env.PGDR_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian';
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 /** Changes when what is made here does, so that older installations are made anew. */
 const layout = 1;
+/** The loader of these knows no --argv0, so they run with this system's own C library, which is newer. */
+const withoutLoader = ['bullseye'];
 
 const checkout = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -74,7 +76,10 @@ async function install(major, directory) {
   mkdirSync(work, { recursive: true });
   const packages = await download(major, join(work, 'apt'));
   say(`PostgreSQL ${major}: unpacking ${packages.length} packages …`);
-  for (const path of packages) await run('dpkg-deb', ['--extract', path, join(work, 'root')]);
+  for (const path of packages) {
+    if (withoutLoader.includes(suites[major]) && /^libc6_/.test(basename(path))) continue;
+    await run('dpkg-deb', ['--extract', path, join(work, 'root')]);
+  }
   rmSync(join(work, 'apt'), { recursive: true });
   rmSync(target, { recursive: true, force: true });
   renameSync(work, target);
@@ -144,8 +149,9 @@ function wrapPrograms(major, target) {
   const bin = join(root, 'usr', 'lib', 'postgresql', String(major), 'bin');
   const own = join(dirname(bin), 'programs');
   const libraries = libraryDirectories(root);
+  const system = withoutLoader.includes(suites[major]) ? '/' : root;
   const loader = libraries
-    .concat(join(root, 'usr', 'lib64'), join(root, 'lib64'), join(root, 'lib'))
+    .concat(...['usr/lib64', 'lib64', 'usr/lib', 'lib'].map((place) => join(system, place)))
     .flatMap((place) => (existsSync(place) ? readdirSync(place).map((name) => join(place, name)) : []))
     .find((path) => /^ld-linux[\w.-]*\.so\.\d$/.test(basename(path)));
   if (loader === undefined) throw new Failure(`${root} holds no dynamic loader`);
