@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
+import { extendLock, type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
 import { readSecret } from '../lib/aws/secret.ts';
+import { type Basis, chooseBasis } from '../lib/core/backup-chain.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import { baseBackupPrefix, manifestKey, timeOrderedId } from '../lib/core/keys.ts';
+import { baseBackupPrefix, type Lineage, manifestKey, timeOrderedId, verificationKey } from '../lib/core/keys.ts';
 import { formatLsn, parseLsn } from '../lib/core/lsn.ts';
 import type { BackupSummary } from '../lib/core/outcome.ts';
 import type { PhysicalManifest } from '../lib/core/physical-manifest.ts';
@@ -11,9 +12,11 @@ import { parsePhysicalSettings } from '../lib/core/physical-settings.ts';
 import { reach } from '../lib/core/wal-archive.ts';
 import { type Cluster, describeCluster, readBackupEnd } from '../lib/postgres/cluster.ts';
 import { connect, parseConnection } from '../lib/postgres/connection.ts';
+import { makeManifest } from './base-backup-manifest.ts';
 import { storeBaseBackup } from './base-backup-store.ts';
 import type { JobContext } from './job.ts';
 import { log } from './log.ts';
+import { checkChain, listBaseBackups } from './stored-base-backups.ts';
 import { openWal } from './wal-store.ts';
 
 /**
@@ -34,46 +37,37 @@ export async function backupPhysical(context: JobContext): Promise<BackupSummary
     const id = timeOrderedId(new Date(began), context.attempt);
     const prefix = baseBackupPrefix(settings, id);
     log('base backup begins', { id, bytes: cluster.bytes, server: cluster.identity.serverVersionNum });
+    const basis = await chooseParent(context, store, cluster, physical.fullEverySeconds);
+    const parent = basis.chain?.at(-1);
     const uploadBegan = Date.now();
-    const { backup, objects } = await storeBaseBackup({
+    const stored = await storeBaseBackup({
       connection,
       cluster,
       store,
       prefix,
       id,
+      parentManifest: parent?.objects.find(({ role }) => role === 'backup-manifest'),
       signal: context.signal,
     });
+    const { backup, objects } = stored;
     const uploadSeconds = (Date.now() - uploadBegan) / 1000;
-    const { at: stoppedAt, oldestRunningXid } = await readBackupEnd(client);
+    const end = await readBackupEnd(client);
     log('base backup stored', { startLsn: backup.startLsn, stopLsn: backup.stopLsn, seconds: uploadSeconds });
     await waitForWal(context, store, cluster, backup, () => requireReceiver(client, physical.slot));
 
-    const manifest: PhysicalManifest = {
-      schemaVersion: 1,
-      kind: 'physical',
+    const manifest = makeManifest({
       id,
-      parentId: null,
-      system: settings.system,
-      database: settings.database,
-      lineage: settings.lineage,
-      systemIdentifier: cluster.identity.systemIdentifier,
-      serverVersionNum: cluster.identity.serverVersionNum,
-      timeline: backup.timeline,
-      startLsn: backup.startLsn,
-      stopLsn: backup.stopLsn,
-      startedAt: new Date(began).toISOString(),
-      stoppedAt,
-      oldestRunningXid,
-      walSegmentBytes: cluster.walSegmentBytes,
-      dataChecksums: cluster.dataChecksums,
-      tablespaces: [...backup.tablespaces],
-      databases: cluster.databases,
-      superusers: cluster.superusers,
-      limits: cluster.limits,
-      preloadLibraries: cluster.preloadLibraries,
-      objects,
-      lockUntil: lockUntil.toISOString(),
-    };
+      lineage: settings,
+      cluster,
+      stored,
+      began,
+      end,
+      parentId: parent?.id ?? null,
+      fullBecause: basis.chain ? null : basis.because,
+      lockUntil,
+    });
+    const { parentId, fullBecause = null } = manifest;
+    if (parentId !== null && basis.chain) await keepAncestors(store, settings, basis.chain);
     // The commit. A task that the execution has given up must not make a backup appear behind its back.
     await context.stillWanted();
     await putOnce(store, manifestKey(prefix), Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`));
@@ -82,7 +76,7 @@ export async function backupPhysical(context: JobContext): Promise<BackupSummary
     return {
       id,
       manifestKey: manifestKey(prefix),
-      takenAt: stoppedAt,
+      takenAt: end.at,
       bytes,
       rawBytes: objects.reduce((sum, object) => sum + object.rawBytes, 0),
       newBytes: bytes,
@@ -94,10 +88,57 @@ export async function backupPhysical(context: JobContext): Promise<BackupSummary
       taskSeconds: (Date.now() - began) / 1000,
       uploadSeconds,
       skipped: 0,
-      physical: { timeline: backup.timeline, startLsn: backup.startLsn, stopLsn: backup.stopLsn, parentId: null },
+      physical: {
+        timeline: backup.timeline,
+        startLsn: backup.startLsn,
+        stopLsn: backup.stopLsn,
+        parentId,
+        fullBecause,
+      },
     };
   } finally {
     await client.end().catch(() => {});
+  }
+}
+
+/** The backups that this one is to build on, as far as they can be relied upon. */
+async function chooseParent(
+  { settings, input }: JobContext,
+  store: ObjectStore,
+  { identity, summarizesWal }: Cluster,
+  fullEverySeconds: number | null,
+): Promise<Basis> {
+  if (fullEverySeconds === null || input.full === true) return { chain: null, because: null };
+  const basis = chooseBasis(await listBaseBackups(store, settings), {
+    major: Math.floor(identity.serverVersionNum / 10_000),
+    systemIdentifier: identity.systemIdentifier,
+    summarizesWal,
+    fullEverySeconds,
+    now: Date.now(),
+  });
+  if (!basis.chain) {
+    if (basis.because !== null) log('a full base backup in place of an increment', { reason: basis.because });
+    return basis;
+  }
+  try {
+    await checkChain(store, basis.chain);
+    return basis;
+  } catch (error) {
+    if (!(error instanceof PgdrError) || error.name === 'StorageRefused') throw error;
+    log('a full base backup in place of an increment', { reason: error.message });
+    return { chain: null, because: error.message };
+  }
+}
+
+/** An increment is worth nothing without what it builds on, which therefore stays locked as long as it does. */
+async function keepAncestors(store: ObjectStore, lineage: Lineage, chain: readonly PhysicalManifest[]): Promise<void> {
+  for (const { id, objects } of chain) {
+    const prefix = baseBackupPrefix(lineage, id);
+    await Promise.all([
+      ...objects.map(({ key, versionId }) => extendLock(store, key, versionId)),
+      extendLock(store, manifestKey(prefix)),
+      extendLock(store, verificationKey(prefix)),
+    ]);
   }
 }
 

@@ -1,14 +1,16 @@
 import { Readable } from 'node:stream';
 import { constants, createZstdCompress } from 'node:zlib';
+import type pg from 'pg';
 import { type ObjectStore, putStream } from '../lib/aws/object-store.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import { partBytesFor } from '../lib/core/keys.ts';
 import type { PhysicalObject } from '../lib/core/physical-manifest.ts';
 import { type BaseBackupArchive, type BaseBackupResult, runBaseBackup } from '../lib/postgres/base-backup.ts';
-import { connectForBackup } from '../lib/postgres/base-backup-query.ts';
+import { connectForBackup, uploadManifest } from '../lib/postgres/base-backup-query.ts';
 import type { Cluster } from '../lib/postgres/cluster.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
 import { log, startProgress } from './log.ts';
+import { readObject } from './restore-stream.ts';
 
 /** A base backup on its way from the server into objects: nothing touches the disk. */
 
@@ -19,18 +21,45 @@ export interface BaseBackupWork {
   /** The folder of the backup. */
   readonly prefix: string;
   readonly id: string;
+  /** `backup_manifest` of the backup that this one is to be an increment to; without it, a full one. */
+  readonly parentManifest?: PhysicalObject;
   readonly signal: AbortSignal;
 }
 
 export interface StoredBaseBackup {
   readonly backup: BaseBackupResult;
   readonly objects: PhysicalObject[];
+  /** Why the server would not make the increment that was asked for. */
+  readonly refusal?: string;
 }
 
 /** Level 1: above it the server's CPU time rises faster than the size falls. */
 const zstdLevel = 1;
 
+/** Where the server cannot make the increment that was asked for, a full backup is made in its place. */
 export async function storeBaseBackup(work: BaseBackupWork): Promise<StoredBaseBackup> {
+  if (!work.parentManifest) return store(work);
+  try {
+    return await store(work);
+  } catch (error) {
+    const refusal = refusalOf(error);
+    if (refusal === undefined) throw error;
+    log('the server cannot make this increment; a full backup is made', { reason: refusal });
+    return { ...(await store({ ...work, parentManifest: undefined })), refusal };
+  }
+}
+
+/**
+ * What a server says that lacks summaries of the WAL between, or whose history the parent is not of: before it has sent
+ * anything. Whatever else goes wrong would go wrong with a full backup as well.
+ */
+function refusalOf(error: unknown): string | undefined {
+  if (!(error instanceof PgdrError) || error.name !== 'BaseBackupFailed') return undefined;
+  const { code } = (error.cause ?? {}) as { code?: string };
+  return code === '55000' ? error.message : undefined;
+}
+
+async function store(work: BaseBackupWork): Promise<StoredBaseBackup> {
   const major = Math.floor(work.cluster.identity.serverVersionNum / 10_000);
   if (major < 15) return attempt(work, major, false);
   try {
@@ -61,8 +90,10 @@ async function attempt(work: BaseBackupWork, major: number, compressedByServer: 
   };
   try {
     signal.throwIfAborted();
+    if (work.parentManifest) await announceParent(client, work.store, work.parentManifest, signal);
     const serverZstdLevel = compressedByServer ? zstdLevel : null;
-    const options = { label: `pgdr ${id}`, major, serverZstdLevel };
+    const incremental = work.parentManifest !== undefined;
+    const options = { label: `pgdr ${id}`, major, serverZstdLevel, incremental };
     const backup = await runBaseBackup(
       client,
       options,
@@ -86,6 +117,19 @@ async function attempt(work: BaseBackupWork, major: number, compressedByServer: 
     signal.removeEventListener('abort', end);
     await client.end().catch(() => {});
   }
+}
+
+async function announceParent(
+  client: pg.Client,
+  store: ObjectStore,
+  manifest: PhysicalObject,
+  signal: AbortSignal,
+): Promise<void> {
+  const upload = (source: AsyncIterable<Buffer>) =>
+    uploadManifest(client, source).catch((error) => {
+      throw new PgdrError('BaseBackupFailed', (error as Error).message, { cause: error });
+    });
+  await readObject(store, manifest, upload, signal);
 }
 
 async function storeArchive(

@@ -66,7 +66,7 @@ async function fetchObject(
   await readObject(store, object, intoTool(tar), signal);
 }
 
-const tablespacePath = (home: string, oid: string): string => {
+export const tablespacePath = (home: string, oid: string): string => {
   if (!/^\d+$/.test(oid))
     throw new PgdrError('ManifestInvalid', `the manifest names a tablespace ${oid || 'without oid'}`);
   return join(home, 'tablespaces', oid);

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { getText, list, type ObjectStore } from '../lib/aws/object-store.ts';
+import type { ObjectStore } from '../lib/aws/object-store.ts';
+import { requireChain } from '../lib/core/backup-chain.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import { basePrefix, type Lineage, manifestKey, prefixOfManifest, verificationKey } from '../lib/core/keys.ts';
+import { basePrefix, type Lineage } from '../lib/core/keys.ts';
 import { formatLsn, parseLsn } from '../lib/core/lsn.ts';
-import { type PhysicalManifest, parsePhysicalManifest } from '../lib/core/physical-manifest.ts';
+import type { PhysicalManifest } from '../lib/core/physical-manifest.ts';
 import {
   chooseRecovery,
   describeTarget,
@@ -18,8 +19,10 @@ import { type Clone, startClone } from '../lib/postgres/clone.ts';
 import { connect } from '../lib/postgres/connection.ts';
 import { rfc3339 } from '../lib/postgres/snapshot.ts';
 import { type ToolEnvironment, toolEnvironment, toolVersion } from '../lib/postgres/tools.ts';
-import { disarm, fetchBase, verifyBase } from './fetch-base.ts';
+import { fetchChain } from './combine-base.ts';
+import { disarm } from './fetch-base.ts';
 import { log } from './log.ts';
+import { checkChain, listBaseBackups } from './stored-base-backups.ts';
 import { startWalProvider } from './wal-provider.ts';
 import { checkEnd, lastTransactionTime } from './wal-scan.ts';
 import { openWal } from './wal-store.ts';
@@ -46,22 +49,13 @@ export interface RecoverOptions {
   readonly signal: AbortSignal;
 }
 
-/** The verified base backups of a lineage, the oldest first. */
-export async function listBaseBackups(store: ObjectStore, lineage: Lineage): Promise<PhysicalManifest[]> {
-  const keys = new Set(await Array.fromAsync(list(store, basePrefix(lineage))));
-  const verified = [...keys].filter(
-    (key) => key === manifestKey(prefixOfManifest(key)) && keys.has(verificationKey(prefixOfManifest(key))),
-  );
-  return Promise.all(verified.sort().map(async (key) => parsePhysicalManifest(await getText(store, key), key)));
-}
-
 /** What a target needs, found before anything is fetched. Throws `RecoveryTargetUnreachable`, `BackupNotFound`. */
 export async function planRecovery(
   store: ObjectStore,
   lineage: Lineage,
   target: RecoveryTarget,
   { directory }: Pick<RecoverOptions, 'directory'>,
-): Promise<{ recovery: Recovery; archive: WalArchive }> {
+): Promise<{ recovery: Recovery; chain: readonly PhysicalManifest[]; archive: WalArchive }> {
   const backups = await listBaseBackups(store, lineage);
   const [newest] = backups.slice(-1);
   if (!newest) {
@@ -69,15 +63,17 @@ export async function planRecovery(
   }
   const archive = await openWal(store, lineage, newest.walSegmentBytes);
   const recovery = chooseRecovery(target, backups, archive);
+  const chain = requireChain(recovery.backup, backups);
+  await checkChain(store, chain);
   await checkTime(target, recovery, archive, store, directory);
   log('recovery planned', {
     target: describeTarget(target),
-    backup: recovery.backup.id,
+    backups: chain.map(({ id }) => id),
     timeline: recovery.timeline,
     from: formatLsn(recovery.start),
     to: formatLsn(recovery.end),
   });
-  return { recovery, archive };
+  return { recovery, chain, archive };
 }
 
 /** PostgreSQL ends with an error when no transaction is later than the time: seen here before a byte is fetched. */
@@ -110,13 +106,12 @@ export async function recover(
 ): Promise<Recovered> {
   const { directory, signal } = options;
   const tools: ToolEnvironment = await toolsOnly(directory);
-  const { recovery, archive } = await planRecovery(store, lineage, target, options);
+  const { recovery, chain, archive } = await planRecovery(store, lineage, target, options);
   const { backup, timeline, start, end } = recovery;
   await requireMajor(tools, backup);
   const home = join(directory, 'clone');
   const began = Date.now();
-  const data = await fetchBase(backup, store, home, tools, options);
-  await verifyBase(data, tools, signal);
+  const data = await fetchChain(chain, store, home, tools, options);
   await disarm(data);
   const fetchSeconds = (Date.now() - began) / 1000;
   log('base backup fetched and verified', { seconds: fetchSeconds });

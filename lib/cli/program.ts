@@ -126,7 +126,10 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
       adopt();
       return run((await import('./commands/backup.ts')).backup(database, options));
     });
-  workflow('base-backup', 'backup-physical', 'take a base backup now, verify it, and follow it to its end');
+  workflow('base-backup', 'backup-physical', 'take a base backup now, verify it, and follow it to its end').option(
+    '--full',
+    'no increment, whatever physical.base.fullEvery says',
+  );
   workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it')
     .option('--backup <id>', 'a backup other than the latest')
     .option('--physical', 'recover the newest base backup with all stored WAL, and prove that');
@@ -218,9 +221,13 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .description('show the backups of a database, newest first')
     .addOption(json())
     .addOption(region())
+    .option('--physical', 'base backups, and what they build on')
     .action(async (database: string, options: ListOptions) => {
       adopt();
-      return run((await import('./commands/list.ts')).list(database, options));
+      const { listBase } = await import('./commands/list-base.ts');
+      return run(
+        options.physical ? listBase(database, options) : (await import('./commands/list.ts')).list(database, options),
+      );
     });
   program
     .command('status')

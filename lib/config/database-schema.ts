@@ -186,6 +186,17 @@ export const databaseSchema = object({
     });
     return z.NEVER;
   }
+  if (physical?.base.fullEvery !== undefined && database.version < 17) {
+    context.issues.push({
+      code: 'custom',
+      input: physical.base.fullEvery,
+      path: ['physical', 'base', 'fullEvery'],
+      message:
+        ` asks for incremental base backups, which PostgreSQL ${database.version} does not have. ` +
+        'Allowed: with version 17 and newer. Example: remove it, and every base backup is a full one',
+    });
+    return z.NEVER;
+  }
   if (physical && database.logical.clientEncryption) {
     context.issues.push({
       code: 'custom',

@@ -31,6 +31,8 @@ const receiver = object({
 
 const base = object({
   schedule: schedule('cron(0 1 ? * SUN *)').prefault('cron(0 1 ? * SUN *)'),
+  // Between full ones, base backups hold what has changed since the one before. PostgreSQL 17 and newer.
+  fullEvery: duration('1 day', '90 days', '7 days').optional(),
   // The data of the server are streamed; nothing of them touches the disk of the task.
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
 });

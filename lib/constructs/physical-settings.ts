@@ -27,6 +27,7 @@ export class PhysicalSettingsParameter extends Construct {
       walChunkBytes: physical.walChunkMiB * 2 ** 20,
       heartbeatSeconds: physical.heartbeatInterval,
       synchronous: physical.synchronous,
+      fullEverySeconds: physical.base.fullEvery ?? null,
       pitrWindowSeconds: physical.pitrWindow,
       tasks: { base: taskSettings(physical.base.task) },
     };

@@ -126,6 +126,12 @@ export const errorCatalogue = {
     earlierBackups,
     'Look for a restart, an idle_in_transaction_session_timeout or a cancelled session on the server, then run again.',
   ),
+  AncestorMissing: entry(
+    'restore',
+    'A base backup is an increment, and a backup that it builds on is missing, was not verified, or has lost an object.',
+    nothingStarted,
+    'Recover from an earlier base backup (a point in time before this one chooses it by itself), and take a full one now: pgdr base-backup <database> --full.',
+  ),
   ReceiverNotStreaming: entry(
     'backup-failed',
     'The WAL of this server is not being kept: its receiver does not stream, or no longer comes forward.',

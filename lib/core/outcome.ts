@@ -42,6 +42,8 @@ export interface BackupSummary {
     readonly startLsn: string;
     readonly stopLsn: string;
     readonly parentId: string | null;
+    /** Why it is a full one though an increment was asked for. */
+    readonly fullBecause: string | null;
   };
 }
 

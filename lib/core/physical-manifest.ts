@@ -19,6 +19,8 @@ export const physicalManifestSchema = z.object({
   id: z.string(),
   /** The backup that this one, an incremental one, needs beside it; null for a full one. */
   parentId: z.string().nullable(),
+  /** Why it is a full one though an increment was asked for; null: it is an increment, or full as configured. */
+  fullBecause: z.string().nullable().optional(),
   system: z.string(),
   database: z.string(),
   lineage: z.string(),

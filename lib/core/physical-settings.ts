@@ -20,6 +20,8 @@ export const physicalSettingsSchema = z.object({
   heartbeatSeconds: z.number().positive(),
   /** Whether each flush of the server is answered at once. */
   synchronous: z.boolean(),
+  /** How long increments follow a full base backup; null or absent: every one is full. */
+  fullEverySeconds: z.number().int().positive().nullable().default(null),
   pitrWindowSeconds: z.number().int().positive(),
   /** Size and patience of the task of a base backup. */
   tasks: z.object({ base: taskSettingsSchema }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { brokenChains, chainOf } from './backup-chain.ts';
 import { PgdrError } from './errors.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import type { PhysicalManifest } from './physical-manifest.ts';
@@ -126,6 +127,24 @@ export function chooseRecovery(
   pointLsn?: bigint,
 ): Recovery {
   if (backups.length === 0) throw unreachable(target, 'there is no verified base backup');
+  const whole = backups.filter((backup) => chainOf(backup, backups) !== undefined);
+  try {
+    return chooseAmong(target, whole, archive, pointLsn);
+  } catch (error) {
+    const broken = brokenChains(backups, backups);
+    if (!(error instanceof PgdrError) || broken.length === 0) throw error;
+    throw new PgdrError(error.name, `${error.message}. Left out: ${broken.join('; ')}`, { cause: error });
+  }
+}
+
+/** @param backups those with all that they build on */
+function chooseAmong(
+  target: RecoveryTarget,
+  backups: readonly PhysicalManifest[],
+  archive: WalArchive,
+  pointLsn: bigint | undefined,
+): Recovery {
+  if (backups.length === 0) throw unreachable(target, 'there is no verified base backup with all that it builds on');
   const timeline = target.timeline ?? latestTimeline(archive) ?? Math.max(...backups.map((backup) => backup.timeline));
   const ancestors = archive.histories.get(timeline) ?? [];
   const usable = backups

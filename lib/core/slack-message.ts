@@ -1,7 +1,7 @@
 import { runbookLink } from './alarm-text.ts';
 import type { ApprovalMessage } from './failover/message.ts';
 import { humanBytes, humanSeconds } from './human.ts';
-import type { Outcome, Workflow } from './outcome.ts';
+import type { BackupSummary, Outcome, Workflow } from './outcome.ts';
 import { link } from './slack-alarm.ts';
 import { cut, escapeText, limits, type SlackMessage, section } from './slack-text.ts';
 
@@ -70,7 +70,7 @@ function facts({
   if (backup) {
     pairs.push(['Backup', backup.id], ['Taken', backup.takenAt]);
     pairs.push(['Size', `${humanBytes(backup.bytes)} of ${humanBytes(backup.rawBytes)}`]);
-    if (backup.physical) pairs.push(['WAL', `${backup.physical.startLsn} to ${backup.physical.stopLsn}`]);
+    if (backup.physical) pairs.push(...baseBackupFacts(backup.physical));
     else pairs.push(['Content', `${backup.tables} tables in ${backup.objects} objects`]);
     if (backup.partial !== null) pairs.push(['Partial', `${backup.adhoc ? 'as asked: ' : ''}${backup.partial}`]);
     if (backup.skipped > 0) pairs.push(['Left out', `${backup.skipped}, see the manifest`]);
@@ -113,6 +113,18 @@ function facts({
     pairs.push(['Old writer', failover.oldWriter]);
   }
   pairs.push([workflow === 'restore-test' ? 'Test took' : 'Took', humanSeconds(durationSeconds)]);
+  return pairs;
+}
+
+function baseBackupFacts({
+  startLsn,
+  stopLsn,
+  parentId,
+  fullBecause,
+}: NonNullable<BackupSummary['physical']>): [string, string][] {
+  const pairs: [string, string][] = [['WAL', `${startLsn} to ${stopLsn}`]];
+  if (parentId !== null) pairs.push(['Builds on', parentId]);
+  if (fullBecause !== null) pairs.push(['Full because', fullBecause]);
   return pairs;
 }
 

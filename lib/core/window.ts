@@ -1,3 +1,4 @@
+import { chainOf } from './backup-chain.ts';
 import { parseLsn } from './lsn.ts';
 import type { PhysicalManifest } from './physical-manifest.ts';
 import { timelineAt } from './wal.ts';
@@ -53,7 +54,9 @@ const stopOf = (backup: PhysicalManifest): bigint => parseLsn(backup.stopLsn);
 function usableBackups(backups: readonly PhysicalManifest[], archive: WalArchive, timeline: number) {
   const ancestors = archive.histories.get(timeline) ?? [];
   return backups
-    .filter((backup) => timelineAt(timeline, ancestors, stopOf(backup) - 1n) === backup.timeline)
+    .filter(
+      (backup) => chainOf(backup, backups) && timelineAt(timeline, ancestors, stopOf(backup) - 1n) === backup.timeline,
+    )
     .map((backup) => ({ backup, end: reach(archive, timeline, parseLsn(backup.startLsn)).end }))
     .filter(({ backup, end }) => end >= stopOf(backup));
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import { type Connection, clientConfig, connectionError } from './connection.ts';
@@ -21,6 +22,11 @@ interface PgConnection {
   query(text: string): void;
   on(event: string, listener: () => void): void;
   off(event: string, listener: () => void): void;
+}
+
+interface CopyInConnection extends PgConnection {
+  sendCopyFromChunk(chunk: Buffer): void;
+  endCopyFrom(): void;
 }
 
 /** Runs the command on a replication connection that does nothing else; leaving the iteration early destroys it. */
@@ -84,6 +90,47 @@ export async function* baseBackupMessages(client: pg.Client, command: string): A
     connection?.off('end', onLost);
     if (!state.over) connection?.stream.destroy();
   }
+}
+
+/**
+ * UPLOAD_MANIFEST (17 and newer): tells the server which backup the next BASE_BACKUP of this connection is an increment
+ * to. Errors are the server's own. A manifest has a line for each file, so it is streamed and not held.
+ */
+export async function uploadManifest(client: pg.Client, manifest: AsyncIterable<Buffer>): Promise<void> {
+  const done = Promise.withResolvers<void>();
+  const copying = Promise.withResolvers<CopyInConnection>();
+  const fail = (error: Error) => {
+    done.reject(error);
+    copying.reject(error);
+  };
+  done.promise.catch(() => {});
+  const query = {
+    submit: (to: CopyInConnection) => {
+      to.on('end', () => fail(new Error('the connection was lost while the manifest was sent')));
+      to.query('UPLOAD_MANIFEST');
+    },
+    handleCopyInResponse: (connection: CopyInConnection) => copying.resolve(connection),
+    handleCommandComplete: () => {},
+    handleEmptyQuery: () => {},
+    handleRowDescription: () => {},
+    handleDataRow: () => {},
+    handlePortalSuspended: () => {},
+    handleError: fail,
+    handleReadyForQuery: () => done.resolve(),
+  };
+  client.query(query as unknown as pg.Submittable);
+  const connection = await copying.promise;
+  try {
+    for await (const chunk of manifest) {
+      connection.sendCopyFromChunk(chunk);
+      if (connection.stream.writableNeedDrain) await once(connection.stream, 'drain');
+    }
+  } catch (error) {
+    connection.stream.destroy();
+    throw error;
+  }
+  connection.endCopyFrom();
+  await done.promise;
 }
 
 /**

@@ -15,6 +15,7 @@ import * as keys from '../../lib/core/keys.ts';
 import type { PhysicalManifest } from '../../lib/core/physical-manifest.ts';
 import { describeCluster, readBackupEnd } from '../../lib/postgres/cluster.ts';
 import type { Connection } from '../../lib/postgres/connection.ts';
+import { makeManifest } from '../../tasks/base-backup-manifest.ts';
 import { storeBaseBackup } from '../../tasks/base-backup-store.ts';
 import type { Recovered } from '../../tasks/recover.ts';
 import { type S3Server, startS3 } from './s3-server.ts';
@@ -29,8 +30,8 @@ export interface PhysicalRuns {
   readonly lineage: keys.Lineage;
   readonly directory: string;
   readonly client: pg.Client;
-  /** A base backup with its manifest and the word that it is verified. */
-  backup(id?: string): Promise<PhysicalManifest>;
+  /** A base backup, or an increment to another, with its manifest and the word that it is verified. */
+  backup(parent?: PhysicalManifest): Promise<PhysicalManifest>;
   /** Ends the current segment and stores every segment that is complete, as the receiver would have. */
   ship(): Promise<void>;
   /** Stores what is written of the current segment as a part of it. */
@@ -90,37 +91,25 @@ export async function startPhysicalRuns({ bin, settings }: PhysicalOptions): Pro
     lineage,
     directory,
     client,
-    async backup(id = `20260101T00000${backups++}Z-aaaaaa`) {
+    async backup(parent) {
+      const id = `20260101T0000${String(backups++).padStart(2, '0')}Z-aaaaaa`;
       const cluster = await describeCluster(client);
       const prefix = keys.baseBackupPrefix(lineage, id);
-      const began = new Date().toISOString();
+      const began = Date.now();
       const signal = new AbortController().signal;
-      const { backup, objects } = await storeBaseBackup({ connection, cluster, store, prefix, id, signal });
-      const { at: stoppedAt, oldestRunningXid } = await readBackupEnd(client);
-      const manifest: PhysicalManifest = {
-        schemaVersion: 1,
-        kind: 'physical',
+      const parentManifest = parent?.objects.find(({ role }) => role === 'backup-manifest');
+      const stored = await storeBaseBackup({ connection, cluster, store, prefix, id, parentManifest, signal });
+      const manifest = makeManifest({
         id,
-        parentId: null,
-        ...lineage,
-        systemIdentifier: cluster.identity.systemIdentifier,
-        serverVersionNum: cluster.identity.serverVersionNum,
-        timeline: backup.timeline,
-        startLsn: backup.startLsn,
-        stopLsn: backup.stopLsn,
-        startedAt: began,
-        stoppedAt,
-        oldestRunningXid,
-        walSegmentBytes: cluster.walSegmentBytes,
-        dataChecksums: cluster.dataChecksums,
-        tablespaces: [...backup.tablespaces],
-        databases: cluster.databases,
-        superusers: cluster.superusers,
-        limits: cluster.limits,
-        preloadLibraries: cluster.preloadLibraries,
-        objects,
+        lineage,
+        cluster,
+        stored,
+        began,
+        end: await readBackupEnd(client),
+        parentId: parent?.id ?? null,
+        fullBecause: null,
         lockUntil: null,
-      };
+      });
       await putOnce(store, keys.manifestKey(prefix), Buffer.from(JSON.stringify(manifest)));
       await putOnce(store, keys.verificationKey(prefix), Buffer.from('{}'));
       return manifest;

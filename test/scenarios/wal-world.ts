@@ -151,6 +151,7 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
           walChunkBytes: 4 * 2 ** 20,
           heartbeatSeconds: 1,
           synchronous: false,
+          fullEverySeconds: null,
           pitrWindowSeconds: 86_400,
           tasks: { base: { cpu: '1024', memory: '2048', storageGiB: 21, timeoutSeconds: 60, heartbeatSeconds: 30 } },
           ...changes,

@@ -215,6 +215,12 @@ describe('objectives that cannot be met', () => {
 describe('physical backups', () => {
   const withPhysical = (physical: object, more: object = {}) => withDatabase({ physical, ...more });
 
+  test('increments are for majors that have them', () => {
+    const of = (version: number) => problemsOf(withPhysical({ base: { fullEvery: '7 days' } }, { version }));
+    expect(() => parseConfig(withPhysical({ base: { fullEvery: '7 days' } }, { version: 17 }))).not.toThrow();
+    expect(of(16)[0]).toContain('physical.base.fullEvery asks for incremental base backups, which PostgreSQL 16');
+  });
+
   test('are off unless asked for, and have safe defaults', () => {
     expect(parseConfig(minimal).databases[0]?.physical).toBeUndefined();
     expect(parseConfig(withPhysical({})).databases[0]?.physical).toMatchObject({

@@ -130,15 +130,17 @@ describe('a server', () => {
 });
 
 describe('WAL and standbys', () => {
-  const judge = (changes: Partial<ReplicationFacts>) =>
-    states(judgeReplication('orders', 'pgdr', { ...replication, ...changes }));
+  const judge = (changes: Partial<ReplicationFacts>, incremental = false) =>
+    states(judgeReplication('orders', 'pgdr', incremental, { ...replication, ...changes }));
 
   it('each setting is judged', () => {
     expect(judge({})).toEqual({});
     expect(judge({ walLevel: 'minimal' })).toEqual({ wal_level: 'failed' });
     expect(judge({ maxWalSenders: 2 })).toEqual({ max_wal_senders: 'failed' });
     expect(judge({ maxSlotWalKeepSize: '-1' })).toEqual({ max_slot_wal_keep_size: 'warning' });
-    expect(judge({ summarizeWal: false })).toEqual({ summarize_wal: 'warning' });
+    expect(judge({ summarizeWal: false })).toEqual({});
+    expect(judge({ summarizeWal: false }, true)).toEqual({ summarize_wal: 'failed' });
+    expect(judge({ summarizeWal: true }, true)).toEqual({});
     expect(judge({ summarizeWal: undefined, dataChecksums: false })).toEqual({ 'data checksums': 'warning' });
     expect(judge({ replicationProblem: 'no pg_hba.conf entry' })).toEqual({ 'replication connection': 'failed' });
     expect(judge({ slot: undefined, slots: 10 })).toEqual({ 'slot pgdr': 'failed' });

@@ -25,6 +25,7 @@ const segments = (timeline: number, from: number, to: number) =>
 const backup = (id: string, startSegment: number, stoppedAt: string, more: Partial<PhysicalManifest> = {}) =>
   ({
     id,
+    parentId: null,
     timeline: 1,
     startLsn: `0/${startSegment}000028`,
     stopLsn: `0/${startSegment}000100`,

@@ -12,7 +12,13 @@ const part = (timeline: number, start: number, end: number) =>
   walPartKey(orders, segmentName(timeline, BigInt(start), mib), BigInt(start), BigInt(end));
 const whole = (timeline: number, nth: number) => walSegmentKey(orders, segmentName(timeline, BigInt(nth * mib), mib));
 const backup = (id: string, timeline: number, start: number, stop: number) =>
-  ({ id, timeline, startLsn: formatLsn(BigInt(start)), stopLsn: formatLsn(BigInt(stop)) }) as PhysicalManifest;
+  ({
+    id,
+    parentId: null,
+    timeline,
+    startLsn: formatLsn(BigInt(start)),
+    stopLsn: formatLsn(BigInt(stop)),
+  }) as PhysicalManifest;
 const history = (end: number) => new Map([[2, `1\t${formatLsn(BigInt(end))}\tpromoted\n`]]);
 const shown = (backups: PhysicalManifest[], archive: ReturnType<typeof readArchive>) =>
   recoverableStretches(backups, archive).map(({ timeline, from, to, backups: own }) => ({

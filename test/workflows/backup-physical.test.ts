@@ -53,6 +53,15 @@ describe('a base backup that succeeds', () => {
     expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: succeeded });
   });
 
+  test('is told when somebody asks for a full one', async () => {
+    const inputOf = async (input: Loose) => {
+      const { Overrides } = firstCall(await start({}, input), 'Take base backup') as Loose;
+      return JSON.parse(Overrides.ContainerOverrides[0].Environment[1].Value);
+    };
+    expect(await inputOf({ database: 'orders' })).toMatchObject({ full: false });
+    expect(await inputOf({ database: 'orders', full: true })).toMatchObject({ full: true });
+  });
+
   test('runs the task in the size that physical settings give it', async () => {
     const task = firstCall(await start(), 'Take base backup');
     expect(task).toMatchObject({

@@ -15,6 +15,8 @@ import { createOutput, formatTable } from '../output.ts';
 export interface ListOptions {
   readonly json?: boolean;
   readonly region?: string;
+  /** Base backups: commands/list-base.ts. */
+  readonly physical?: boolean;
 }
 
 /** One element of `pgdr list --json`; documented in docs/cli.md. */

@@ -87,7 +87,7 @@ interface Description {
   readonly database: string;
   readonly region: string;
   readonly target: string;
-  readonly baseBackup: { readonly id: string; readonly stoppedAt: string };
+  readonly baseBackup: { readonly id: string; readonly parentId: string | null; readonly stoppedAt: string };
   readonly timeline: number;
   readonly wal: { readonly from: string; readonly to: string; readonly bytes: number };
   readonly input: { readonly database: string } & Partial<RestoreRequest>;
@@ -105,7 +105,7 @@ const describe = (
   database,
   region,
   target: describeTarget(target),
-  baseBackup: { id: backup.id, stoppedAt: backup.stoppedAt },
+  baseBackup: { id: backup.id, parentId: backup.parentId, stoppedAt: backup.stoppedAt },
   timeline,
   wal: { from: formatLsn(start), to: formatLsn(end), bytes: Number(end - start) },
   input: { database, ...input },
@@ -117,6 +117,7 @@ const render = ({ target, baseBackup, timeline, wal, input }: Description): stri
     [
       ['Recover to', target],
       ['Base backup', `${baseBackup.id}, complete at ${baseBackup.stoppedAt}`],
+      ...(baseBackup.parentId === null ? [] : [['Builds on', baseBackup.parentId]]),
       ['WAL', `timeline ${timeline}, stored from ${wal.from} to ${wal.to}`],
       ['Restore', input.tables?.join(', ') ?? input.schemas?.join(', ') ?? 'the whole database'],
       ['Into', `database ${input.toDatabase ?? 'of a new name'}${input.toSchema ? `, schema ${input.toSchema}` : ''}`],

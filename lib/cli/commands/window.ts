@@ -32,7 +32,8 @@ interface WindowRange {
   readonly from: Edge;
   readonly to: Edge;
   readonly seconds: number | null;
-  readonly baseBackups: readonly string[];
+  /** Those that a recovery inside it may begin with; `parentId`: what an increment builds on. */
+  readonly baseBackups: readonly { readonly id: string; readonly parentId: string | null }[];
 }
 
 /** One element of `regions` in `pgdr window --json`; documented in docs/cli.md. */
@@ -107,7 +108,7 @@ async function toRange(
     from: { at: from.backup.stoppedAt, lsn: formatLsn(from.lsn), why: `base backup ${from.backup.id} was complete` },
     to: { at: last, lsn: formatLsn(to.lsn), why: wordsFor(to.because, timeline) },
     seconds,
-    baseBackups: backups.map(({ id }) => id),
+    baseBackups: backups.map(({ id, parentId }) => ({ id, parentId })),
   };
 }
 

@@ -20,6 +20,8 @@ export interface WorkflowOptions {
   readonly backup?: string;
   /** restore-test alone: of base backups and WAL. */
   readonly physical?: boolean;
+  /** base-backup alone: no increment. */
+  readonly full?: boolean;
 }
 
 /** What `pgdr backup` and `pgdr restore-test` print with `--json`; documented in docs/cli.md. */
@@ -60,6 +62,7 @@ export async function runWorkflow(
     const executionArn = await start(clients.sfn, stateMachine, {
       database,
       ...(options.backup && { backupId: options.backup }),
+      ...(options.full && { full: true }),
       ...(options.physical && { kind: 'physical' }),
       ...input,
     });

@@ -47,7 +47,8 @@ export async function examineServers(
     const slot = physical.slot ?? `pgdr_${database.name.replaceAll('-', '_')}`;
     if (connection) {
       await reached(`WAL of ${database.name}`, findings, async () => {
-        findings.push(...judgeReplication(database.name, slot, await readReplication(connection, slot)));
+        const incremental = physical.base.fullEvery !== undefined;
+        findings.push(...judgeReplication(database.name, slot, incremental, await readReplication(connection, slot)));
       });
     }
   }

@@ -29,7 +29,13 @@ const restart = (set: string) => `${set}   -- then restart the server`;
 /** A base backup takes two connections, the receiver of WAL one. */
 const sendersNeeded = 3;
 
-export function judgeReplication(database: string, slot: string, facts: ReplicationFacts): Finding[] {
+/** @param incremental whether the configuration asks for incremental base backups */
+export function judgeReplication(
+  database: string,
+  slot: string,
+  incremental: boolean,
+  facts: ReplicationFacts,
+): Finding[] {
   const { ok, warning, failed } = about(`WAL of ${database}`);
   const role = identifier(facts.role);
   const found: Finding[] = [];
@@ -78,13 +84,13 @@ export function judgeReplication(database: string, slot: string, facts: Replicat
         )
       : ok('max_slot_wal_keep_size', facts.maxSlotWalKeepSize),
   );
-  if (facts.summarizeWal !== undefined) {
+  if (facts.summarizeWal !== undefined && (facts.summarizeWal || incremental)) {
     found.push(
       facts.summarizeWal
-        ? ok('summarize_wal', 'on: base backups can be incremental')
-        : warning(
+        ? ok('summarize_wal', incremental ? 'on' : 'on: physical.base.fullEvery would make use of it')
+        : failed(
             'summarize_wal',
-            'off: every base backup is a full one',
+            'off: physical.base.fullEvery asks for increments, and every base backup is a full one',
             'ALTER SYSTEM SET summarize_wal = on;',
             reload,
           ),

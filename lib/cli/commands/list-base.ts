@@ -1,0 +1,87 @@
+import { chainOf } from '../../core/backup-chain.ts';
+import { humanBytes } from '../../core/human.ts';
+import { basePrefix, manifestKey, prefixOfManifest, verificationKey } from '../../core/keys.ts';
+import { type PhysicalManifest, parsePhysicalManifest } from '../../core/physical-manifest.ts';
+import type { DatabaseSettings } from '../../core/settings.ts';
+import type { Clients } from '../clients.ts';
+import { openDeployment } from '../context.ts';
+import { readSettings } from '../deployed.ts';
+import { type ExitCode, exitCode } from '../errors.ts';
+import { listKeys, readObject } from '../evidence.ts';
+import { createOutput, formatTable } from '../output.ts';
+import type { ListOptions } from './list.ts';
+
+/** One element of `pgdr list --physical --json`; documented in docs/cli.md. */
+interface ListedBaseBackup {
+  readonly id: string;
+  /** When it was complete: the earliest time that can be recovered with it. */
+  readonly stoppedAt: string;
+  readonly bytes: number;
+  readonly rawBytes: number;
+  /** What an increment builds on; null: it is a full one. */
+  readonly parentId: string | null;
+  /** Why it is full though an increment was asked for. */
+  readonly fullBecause: string | null;
+  readonly timeline: number;
+  readonly startLsn: string;
+  readonly stopLsn: string;
+  readonly verified: boolean;
+  /** Whether it and all that it builds on are there and were read back. */
+  readonly usable: boolean;
+  readonly manifestKey: string;
+}
+
+/** `pgdr list <database> --physical`: the base backups of a database, newest first. */
+export async function listBase(database: string, options: ListOptions): Promise<ExitCode> {
+  const output = createOutput(options.json ?? false);
+  const { config, clients } = await openDeployment(options.region);
+  try {
+    const settings = await readSettings(clients, config.name, database);
+    const backups = await listBaseBackups(clients, settings);
+    output.result(backups, () =>
+      backups.length > 0 ? render(backups) : `No base backups of ${database} in ${clients.region}.`,
+    );
+    return exitCode.done;
+  } finally {
+    clients.close();
+  }
+}
+
+async function listBaseBackups(clients: Clients, settings: DatabaseSettings): Promise<ListedBaseBackup[]> {
+  const keys = new Set(await listKeys(clients, settings.bucket, basePrefix(settings)));
+  const manifests: { readonly key: string; readonly manifest: PhysicalManifest }[] = [];
+  for (const key of [...keys].filter((one) => one === manifestKey(prefixOfManifest(one))).sort()) {
+    const manifest = parsePhysicalManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
+    manifests.unshift({ key, manifest });
+  }
+  const isVerified = (key: string) => keys.has(verificationKey(prefixOfManifest(key)));
+  const verified = manifests.filter(({ key }) => isVerified(key)).map(({ manifest }) => manifest);
+  return manifests.map(({ key, manifest }) => ({
+    id: manifest.id,
+    stoppedAt: manifest.stoppedAt,
+    bytes: manifest.objects.reduce((sum, { bytes }) => sum + bytes, 0),
+    rawBytes: manifest.objects.reduce((sum, { rawBytes }) => sum + rawBytes, 0),
+    parentId: manifest.parentId,
+    fullBecause: manifest.fullBecause ?? null,
+    timeline: manifest.timeline,
+    startLsn: manifest.startLsn,
+    stopLsn: manifest.stopLsn,
+    verified: isVerified(key),
+    usable: isVerified(key) && chainOf(manifest, verified) !== undefined,
+    manifestKey: key,
+  }));
+}
+
+function render(backups: readonly ListedBaseBackup[]): string {
+  const rows = backups.map((backup) => [
+    backup.id,
+    backup.stoppedAt.replace(/\.\d+Z$/, 'Z'),
+    humanBytes(backup.bytes),
+    humanBytes(backup.rawBytes),
+    backup.parentId ?? (backup.fullBecause === null ? 'full' : `full: ${backup.fullBecause}`),
+    String(backup.timeline),
+    backup.stopLsn,
+    backup.usable ? 'yes' : backup.verified ? 'no: an ancestor is missing' : 'no: not read back',
+  ]);
+  return formatTable(['Id', 'Complete', 'Size', 'Raw', 'Builds on', 'Timeline', 'LSN', 'Usable'], rows, [2, 3, 5]);
+}

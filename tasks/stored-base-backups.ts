@@ -1,0 +1,45 @@
+import { getText, list, type ObjectStore, sizeOf } from '../lib/aws/object-store.ts';
+import { PgdrError } from '../lib/core/errors.ts';
+import { basePrefix, type Lineage, manifestKey, prefixOfManifest, verificationKey } from '../lib/core/keys.ts';
+import { type PhysicalManifest, parsePhysicalManifest } from '../lib/core/physical-manifest.ts';
+
+/** The verified base backups of a lineage, the oldest first. */
+export async function listBaseBackups(store: ObjectStore, lineage: Lineage): Promise<PhysicalManifest[]> {
+  const keys = new Set(await Array.fromAsync(list(store, basePrefix(lineage))));
+  const verified = [...keys].filter(
+    (key) => key === manifestKey(prefixOfManifest(key)) && keys.has(verificationKey(prefixOfManifest(key))),
+  );
+  return Promise.all(verified.sort().map(async (key) => parsePhysicalManifest(await getText(store, key), key)));
+}
+
+/**
+ * Looks whether every object of a chain is there in its size, before anything is built on it or recovered from it. What
+ * has been altered within its size is found when it is read. Throws `AncestorMissing`, or for the last one itself
+ * `ObjectMissing` and `ObjectTruncated`.
+ */
+export async function checkChain(store: ObjectStore, chain: readonly PhysicalManifest[]): Promise<void> {
+  const last = chain.at(-1);
+  for (const backup of chain) {
+    const problems = await Promise.all(backup.objects.map((object) => problemOf(store, object)));
+    const problem = problems.find((one) => one !== undefined);
+    if (!problem) continue;
+    if (backup === last) throw problem;
+    throw new PgdrError('AncestorMissing', `base backup ${last?.id} builds on ${backup.id}: ${problem.message}`, {
+      cause: problem,
+    });
+  }
+}
+
+async function problemOf(
+  store: ObjectStore,
+  { key, bytes, versionId }: PhysicalManifest['objects'][number],
+): Promise<PgdrError | undefined> {
+  try {
+    const stored = await sizeOf(store, key, versionId);
+    if (stored === bytes) return undefined;
+    return new PgdrError('ObjectTruncated', `${key} has ${stored} bytes, the manifest says ${bytes}`);
+  } catch (error) {
+    if (error instanceof PgdrError && error.name === 'ObjectMissing') return error;
+    throw error;
+  }
+}
