@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { publishEmbedded } from '../lib/aws/embedded-metrics.ts';
 import { readSecret } from '../lib/aws/secret.ts';
-import { changeRole, openStateItems, readItem, readRole, type StateItems, writeItem } from '../lib/aws/state-items.ts';
+import { changeRole, openStateItems, readItem, readRole, writeItem } from '../lib/aws/state-items.ts';
 import { nextProbe, type ProbeItem, type ProbeResult } from '../lib/core/failover/probe.ts';
 import { otherServer, type ServerName } from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
@@ -17,6 +17,8 @@ import { defineHandler, logger } from './define-handler.ts';
 
 interface Event {
   readonly settings: FailoverSettings;
+  /** As the function that follows the writer found it; the recovery region asks the role item itself, each time. */
+  readonly found?: { readonly writer: ServerName; readonly epoch: number } | null;
   /** How long to go on. @default 50, so that the next minute's probe finds this one gone */
   readonly seconds?: number;
 }
@@ -36,19 +38,20 @@ const failuresOfDown = 3;
 /** A write that takes longer is a failure: nobody waits for a database that long. */
 const limitSeconds = 2;
 
-export const handler = defineHandler(async ({ settings: given, seconds = 50 }: Event): Promise<ProbeSummary> => {
+export const handler = defineHandler(async ({ settings: given, found, seconds = 50 }: Event): Promise<ProbeSummary> => {
   const settings = parseFailoverSettings(given);
   const region = process.env.AWS_REGION ?? settings.region;
   // Each region keeps its own notes, in the table that its network reaches; the role item is in the recovery region.
   const items = openStateItems(process.env.STATE_TABLE ?? '', settings.database, region);
   // It exists from the first probe on: agents may renew no lease without it.
   if (region === settings.region) await changeRole(items, (role) => role);
+  const writerNow = async () => (region === settings.region || !found ? readRole(items) : found);
   const deadline = performance.now() + seconds * 1000;
   let item = await readItem<ProbeItem>(items, `probe-${region}`);
   let probes = 0;
   for (;;) {
     const began = performance.now();
-    item = nextProbe(region, item, await probe(settings, items), Date.now());
+    item = nextProbe(region, item, await probe(settings, writerNow), Date.now());
     await writeItem(items, `probe-${region}`, item);
     probes += 1;
     // What is down is not waited for: the machine decides what follows.
@@ -57,7 +60,7 @@ export const handler = defineHandler(async ({ settings: given, seconds = 50 }: E
     if (performance.now() + pause > deadline) break;
     await sleep(Math.max(0, pause));
   }
-  const { writer, epoch } = await readRole(items);
+  const { writer, epoch } = await writerNow();
   const standby = await look(settings, otherServer(writer));
   publishEmbedded(settings.database, metricsOfProbe(item, standby));
   return {
@@ -78,10 +81,13 @@ export const handler = defineHandler(async ({ settings: given, seconds = 50 }: E
   };
 });
 
-async function probe(settings: FailoverSettings, items: StateItems): Promise<ProbeResult> {
+async function probe(
+  settings: FailoverSettings,
+  writerNow: () => Promise<{ readonly writer: ServerName; readonly epoch: number }>,
+): Promise<ProbeResult> {
   const sentAt = Date.now();
   try {
-    const { writer, epoch } = await readRole(items);
+    const { writer, epoch } = await writerNow();
     const { secret } = settings.servers[writer];
     const connection = parseConnection(await readSecret(secret), secret);
     const client = await connect(connection, 'pgdr probe', { timeoutSeconds: limitSeconds });

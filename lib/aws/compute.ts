@@ -86,3 +86,11 @@ export async function restartService(region: string, { cluster, service }: Servi
   const ecs = new ECSClient({ region, ...patience });
   await ecs.send(new UpdateServiceCommand({ cluster, service, forceNewDeployment: true }));
 }
+
+/** Sets how many tasks a service of this region keeps up, unless it does already. */
+export async function setServiceCount({ cluster, service }: Service, desiredCount: number): Promise<void> {
+  const ecs = new ECSClient(patience);
+  const { services } = await ecs.send(new DescribeServicesCommand({ cluster, services: [service] }));
+  if (services?.[0]?.desiredCount === desiredCount) return;
+  await ecs.send(new UpdateServiceCommand({ cluster, service, desiredCount }));
+}

@@ -1,4 +1,5 @@
 import { GetParameterCommand, ParameterNotFound, SSMClient } from '@aws-sdk/client-ssm';
+import { type ProtectionSettings, parseProtectionSettings } from '../core/protection-settings.ts';
 import { parseRetentionSettings, type RetentionSettings } from '../core/retention/settings.ts';
 import { type DatabaseSettings, parseSettings } from '../core/settings.ts';
 
@@ -19,6 +20,9 @@ export async function isPhysical(system: string, database: string): Promise<bool
     throw error;
   }
 }
+
+export const loadProtectionSettings = async (system: string, database: string): Promise<ProtectionSettings> =>
+  parseProtectionSettings(await readParameter(`/${system}/databases/${database}/protection`));
 
 async function readParameter(Name: string): Promise<unknown> {
   const client = new SSMClient({ maxAttempts: 5 });

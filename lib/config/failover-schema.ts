@@ -12,7 +12,11 @@ const hostName = matching(
 );
 const region = matching(/^[a-z]{2}(-[a-z]+)+-\d$/, 'a region', 'us-east-1');
 
-export const standbySchema = object({ secret: secretName });
+export const standbySchema = object({
+  secret: secretName,
+  // A role that may only read, for backups while this server is the writer.
+  backupSecret: secretName.optional(),
+});
 
 export const endpointSchema = object({
   zone: hostName,

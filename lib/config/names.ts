@@ -62,6 +62,9 @@ export const stateTableName = (system: string): string => `${system}-pgdr-state`
 export const stateItemId = (database: string, what: string): string => `${database}/${what}`;
 export const failoverParameterName = (system: string, database: string): string =>
   `${settingsParameterName(system, database)}/failover`;
+/** What is switched on in the region that holds the writer: lib/constructs/protection.ts. */
+export const protectionParameterName = (system: string, database: string): string =>
+  `${settingsParameterName(system, database)}/protection`;
 /** What the tasks of a database do: back it up, restore it for a test, restore it for good, receive its WAL. */
 export type TaskPurpose = 'backup' | 'restore' | 'recover' | 'receive';
 /** Role names are global in an account: the region keeps the two apart. */
@@ -83,7 +86,8 @@ export type FailoverFunction =
   | 'failover-server'
   | 'failover-fence'
   | 'failover-traffic'
-  | 'failover-probe';
+  | 'failover-probe'
+  | 'failover-follow';
 export const failoverRoleName = (system: string, name: FailoverFunction, region: string): string =>
   `${system}-${name}-${region}`;
 /** Who may start and abort failovers, and who may approve them: two roles, so that nobody approves his own. */

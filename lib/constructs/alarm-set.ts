@@ -21,6 +21,8 @@ const isExplained = ({ explainedBy = [], explainedByPlatform = [] }: ChosenAlarm
 
 /** The alarms of a database. One that others may explain pages through a composite, which waits while they are on. */
 export class AlarmSet extends Construct {
+  /** Of alarms and composites. */
+  readonly names: readonly string[];
   private readonly props: AlarmSetProps;
 
   constructor(scope: Construct, id: string, props: AlarmSetProps) {
@@ -38,6 +40,11 @@ export class AlarmSet extends Construct {
         (alarm.explainedBy ?? []).map((other) => made.get(other) as CfnAlarm),
       );
     }
+    const { system, database } = props;
+    this.names = chosen.flatMap(({ id, explainedBy }) => [
+      alarmName(system, database, id),
+      ...(explainedBy?.length ? [pageName(system, database, id)] : []),
+    ]);
   }
 
   private addAlarm(alarm: ChosenAlarm): CfnAlarm {

@@ -3,6 +3,7 @@ import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import { taskRoleName } from '../config/names.ts';
+import type { serverSecrets } from '../config/server-secrets.ts';
 import { adhocPrefix, databasePrefix, lineagePrefix, recoveryProofPrefix } from '../core/keys.ts';
 import { bucketArn, bucketKey, secretArn, stateMachineArn } from './arns.ts';
 import { clientKeyGrants } from './client-key-grants.ts';
@@ -11,6 +12,8 @@ import { allow, type Grant, makeRole } from './permissions.ts';
 export interface DatabaseRolesProps {
   readonly system: string;
   readonly database: DatabaseConfig;
+  /** With which the backups of this region reach their server. */
+  readonly secrets: ReturnType<typeof serverSecrets>;
 }
 
 /** What the tasks of one database run as: each may touch this database's secret and objects alone. */
@@ -19,9 +22,9 @@ export class DatabaseRoles extends Construct {
   readonly restore: Role;
   readonly recover: Role;
 
-  constructor(scope: Construct, id: string, { system, database }: DatabaseRolesProps) {
+  constructor(scope: Construct, id: string, { system, database, secrets }: DatabaseRolesProps) {
     super(scope, id);
-    const { name, lineage, primary, restore, physical } = database;
+    const { name, lineage, restore, physical } = database;
     const prefix = databasePrefix({ system, database: name });
     const proofs = `${lineagePrefix({ system, database: name, lineage })}proofs/`;
     const recoveryProofs = recoveryProofPrefix({ system, database: name, lineage });
@@ -43,7 +46,7 @@ export class DatabaseRoles extends Construct {
       this.backup,
       {
         actions: ['secretsmanager:GetSecretValue'],
-        resources: [...new Set([primary.secret, physical?.secret ?? primary.secret])].map((secret) =>
+        resources: [...new Set([secrets.logical, ...(physical ? [secrets.physical] : [])])].map((secret) =>
           secretArn(this, secret),
         ),
       },
@@ -127,7 +130,7 @@ export class DatabaseRoles extends Construct {
       this.recover,
       {
         actions: ['secretsmanager:GetSecretValue'],
-        resources: [...new Set([primary.secret, ...restore.targets.map(({ secret }) => secret)])].map((secret) =>
+        resources: [...new Set([secrets.logical, ...restore.targets.map(({ secret }) => secret)])].map((secret) =>
           secretArn(this, secret),
         ),
       },

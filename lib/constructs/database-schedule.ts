@@ -3,6 +3,7 @@ import { CfnSchedule } from 'aws-cdk-lib/aws-scheduler';
 import { Construct } from 'constructs';
 import { scheduleDeadLetterQueueName, scheduleGroupName, scheduleName, scheduleRoleName } from '../config/names.ts';
 import { functionArn, queueArn, roleArn, stateMachineArn } from './arns.ts';
+import { scheduledRun } from './scheduled-run.ts';
 
 export interface DatabaseScheduleProps {
   readonly system: string;
@@ -14,6 +15,8 @@ export interface DatabaseScheduleProps {
   readonly name?: string;
   /** What it is told beside the database. */
   readonly input?: Readonly<Record<string, string>>;
+  /** Whether it asks first where the writer is, and starts nothing unless that is here. @default false */
+  readonly followsWriter?: boolean;
   /** An expression of EventBridge Scheduler, in UTC. */
   readonly expression: string;
   readonly enabled: boolean;
@@ -27,11 +30,14 @@ export interface DatabaseScheduleProps {
 export class DatabaseSchedule extends Construct {
   constructor(scope: Construct, id: string, props: DatabaseScheduleProps) {
     super(scope, id);
-    const { system, database, starts, kind } = props;
+    const { system, database, kind } = props;
+    const asked = { database, ...props.input };
+    const starts = props.followsWriter ? scheduledRun : props.starts;
+    const input = props.followsWriter ? { database, starts: props.starts, input: asked } : asked;
     new CfnSchedule(this, 'Schedule', {
-      name: scheduleName(system, database, props.name ?? starts),
+      name: scheduleName(system, database, props.name ?? props.starts),
       groupName: scheduleGroupName(system),
-      description: `Starts ${starts} of ${database}`,
+      description: `Starts ${props.starts} of ${database}${props.followsWriter ? ' where its writer is' : ''}`,
       scheduleExpression: props.expression,
       scheduleExpressionTimezone: 'UTC',
       flexibleTimeWindow: props.windowMinutes
@@ -41,7 +47,7 @@ export class DatabaseSchedule extends Construct {
       target: {
         arn: kind === 'workflow' ? stateMachineArn(this, system, starts) : functionArn(this, system, starts),
         roleArn: roleArn(this, scheduleRoleName(system, Stack.of(this).region)),
-        input: JSON.stringify({ database, ...props.input }),
+        input: JSON.stringify(input),
         ...(kind === 'workflow'
           ? {
               // Six hours late is better than not at all; after that the next run is nearer than the missed one.

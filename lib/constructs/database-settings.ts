@@ -21,12 +21,14 @@ export interface DatabaseSettingsProps {
   readonly system: string;
   readonly database: DatabaseConfig;
   readonly roles: DatabaseRoles;
+  /** Of the server that backups of this region are taken from. */
+  readonly secret: string;
   readonly lock: Config['retention']['lock'];
 }
 
 /** The parameter from which workflows learn of a database; without it there is none in this region. */
 export class DatabaseSettingsParameter extends Construct {
-  constructor(scope: Construct, id: string, { system, database, roles, lock }: DatabaseSettingsProps) {
+  constructor(scope: Construct, id: string, { system, database, roles, secret, lock }: DatabaseSettingsProps) {
     super(scope, id);
     const { logical, restoreTest, restore } = database;
     const { schemaOnly, include = null, exclude } = logical;
@@ -37,7 +39,7 @@ export class DatabaseSettingsParameter extends Construct {
       database: database.name,
       lineage: database.lineage,
       version: database.version,
-      secret: database.primary.secret,
+      secret,
       bucket: bucketName(this, system),
       taskDefinition: taskFamily(system, database.version),
       restoreTaskDefinition: taskFamily(system, restoreTest.version ?? database.version),

@@ -15,6 +15,8 @@ import { FailoverPeople } from './failover-people.ts';
 import type { Network } from './network.ts';
 import type { OutcomeTopic } from './outcome-topic.ts';
 import type { Grant } from './permissions.ts';
+import { protectionGrants } from './protection.ts';
+import { ScheduledRun, scheduledRun } from './scheduled-run.ts';
 import { WorkerFunction } from './worker-function.ts';
 import { Workflow } from './workflow.ts';
 
@@ -32,9 +34,14 @@ export interface FailoverProps {
 
 /** Those that are started, and start the others. */
 export const failoverWorkflows = (role: FailoverProps['role']): readonly string[] =>
-  role === 'primary' ? ['probe-replication'] : ['probe-replication', 'failover', 'failback'];
+  role === 'primary'
+    ? [scheduledRun, 'probe-replication']
+    : [scheduledRun, 'probe-replication', 'failover', 'failback'];
 
-/** The workflows of failovers and their functions: all of them in the recovery region, the probe alone in the primary. */
+/**
+ * The workflows of failovers and their functions: all of them in the recovery region; in both what watches the writer
+ * and what follows it.
+ */
 export class Failover extends Construct {
   private readonly props: FailoverProps;
 
@@ -43,8 +50,10 @@ export class Failover extends Construct {
     this.props = props;
     const { system, role, outcomes, recordOutcome, onlyDatabase } = props;
     const probe = this.makeProbe();
+    const follow = this.makeFollow();
+    new ScheduledRun(this, 'ScheduledRun', { system, follow });
     if (role === 'primary') {
-      this.addProbeMachine(probe, undefined);
+      this.addProbeMachine(probe, follow, undefined);
       return;
     }
     const state = this.make('failover-state', 'Failovers: the role item, decisions, approvals, outcomes', 1, {
@@ -69,7 +78,7 @@ export class Failover extends Construct {
         },
       ],
     });
-    this.addProbeMachine(probe, traffic);
+    this.addProbeMachine(probe, follow, traffic);
 
     const invoke = (...functions: string[]): Grant => ({ actions: ['lambda:InvokeFunction'], resources: functions });
     const [FailoverState, FailoverServer, FailoverFence, FailoverTraffic] = [state, server, fence, traffic];
@@ -115,7 +124,18 @@ export class Failover extends Construct {
     });
   }
 
-  private addProbeMachine(probe: string, traffic: string | undefined): void {
+  private makeFollow(): string {
+    const { system, role } = this.props;
+    return this.make('failover-follow', 'Finds the writer, and lets protection follow it', 1, {
+      grants: [
+        ...this.items('dynamodb:GetItem', 'dynamodb:PutItem'),
+        ...(role === 'primary' ? this.roleItems() : []),
+        ...protectionGrants(this, system),
+      ],
+    });
+  }
+
+  private addProbeMachine(probe: string, follow: string, traffic: string | undefined): void {
     const { system, onlyDatabase, role } = this.props;
     new Workflow(this, 'Probe', {
       system,
@@ -124,13 +144,14 @@ export class Failover extends Construct {
         System: system,
         OnlyDatabase: onlyDatabase,
         FailoverProbe: probe,
+        FailoverFollow: follow,
         // The primary region only observes: what these would name is in the other one, and is never called here.
         FailoverTraffic: traffic ?? probe,
         Failover: stateMachineArn(this, system, 'failover'),
       },
       grants: [
         ...this.readSettings(),
-        { actions: ['lambda:InvokeFunction'], resources: traffic ? [probe, traffic] : [probe] },
+        { actions: ['lambda:InvokeFunction'], resources: [probe, follow, ...(traffic ? [traffic] : [])] },
         ...(role === 'recovery'
           ? [{ actions: ['states:StartExecution'], resources: [stateMachineArn(this, system, 'failover')] }]
           : []),
@@ -165,6 +186,16 @@ export class Failover extends Construct {
     return [
       { actions, resources: [tableArn(this, stateTableName(system))] },
       { actions: ['kms:Decrypt', 'kms:GenerateDataKey'], resources: [vault.key.keyArn] },
+    ];
+  }
+
+  /** The role item is in the recovery region. */
+  private roleItems(): Grant[] {
+    const { system, regions } = this.props;
+    const { resources, ...rest } = keyByAlias(this, keyAlias(system), regions.recovery);
+    return [
+      { actions: ['dynamodb:GetItem'], resources: [tableArn(this, stateTableName(system), regions.recovery)] },
+      { actions: ['kms:Decrypt'], resources, ...rest },
     ];
   }
 

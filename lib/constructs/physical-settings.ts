@@ -10,17 +10,19 @@ export interface PhysicalSettingsProps {
   readonly system: string;
   readonly database: DatabaseConfig;
   readonly physical: PhysicalConfig;
+  /** Of the server that base backups and WAL of this region come from. */
+  readonly secret: string;
 }
 
 /** The parameter from which workflows learn that a database has physical backups, and how they are taken. */
 export class PhysicalSettingsParameter extends Construct {
   readonly settings: PhysicalSettings;
 
-  constructor(scope: Construct, id: string, { system, database, physical }: PhysicalSettingsProps) {
+  constructor(scope: Construct, id: string, { system, database, physical, secret }: PhysicalSettingsProps) {
     super(scope, id);
     this.settings = {
       schemaVersion: 1,
-      secret: physical.secret ?? database.primary.secret,
+      secret,
       slot: physical.slot ?? `pgdr_${database.name.replaceAll('-', '_')}`,
       stateTable: stateTableName(system),
       walChunkSeconds: physical.walChunkInterval,

@@ -4,6 +4,7 @@ import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
 import type { Schedule } from '../config/fields.ts';
 import { databaseStackName, physicalRestoreTest } from '../config/names.ts';
+import { serverSecrets } from '../config/server-secrets.ts';
 import { startWindowMinutes } from '../config/start-window.ts';
 import { AlarmSet } from '../constructs/alarm-set.ts';
 import { DatabaseDashboard } from '../constructs/dashboard.ts';
@@ -15,6 +16,7 @@ import { FailoverRecords } from '../constructs/failover-records.ts';
 import { FailoverSettingsParameter, failsOver } from '../constructs/failover-settings.ts';
 import { PhysicalSettingsParameter } from '../constructs/physical-settings.ts';
 import { postureFunction, postureSchedule } from '../constructs/posture.ts';
+import { Protection } from '../constructs/protection.ts';
 import { RetentionSettingsParameter, retentionSchedule, retentionWorkflow } from '../constructs/retention.ts';
 import { walAuditFunction, walAuditSchedule } from '../constructs/wal-audit.ts';
 import { WalReceiver } from '../constructs/wal-receiver.ts';
@@ -36,45 +38,54 @@ export class DatabaseStack extends Stack {
     });
     Tags.of(this).add('pgdr:database', database.name);
 
-    const roles = new DatabaseRoles(this, 'Roles', { system, database });
-    new DatabaseSettingsParameter(this, 'Settings', { system, database, roles, lock: config.retention.lock });
     const { physical } = database;
-    // Both regions hold the same schedules; those of the region that holds the writer are on. Failover will switch
-    // them, until then the writer is in the primary region.
+    const { lock } = config.retention;
+    const secrets = serverSecrets(database, role);
+    const roles = new DatabaseRoles(this, 'Roles', { system, database, secrets });
+    new DatabaseSettingsParameter(this, 'Settings', { system, database, roles, secret: secrets.logical, lock });
+    // Both regions hold the same. What is for the region of the writer alone is on in the primary region; where the
+    // writer may move, its schedules are on in both and ask the role item, and Protection switches the rest.
     const enabled = role === 'primary';
+    const followsWriter = failsOver(database);
     if (physical) {
-      const { settings } = new PhysicalSettingsParameter(this, 'Physical', { system, database, physical });
+      const { settings } = new PhysicalSettingsParameter(this, 'Physical', {
+        system,
+        database,
+        physical,
+        secret: secrets.physical,
+      });
       const network = config.network[role];
       new WalReceiver(this, 'WalReceiver', {
         system,
         database,
         physical,
         settings,
-        lock: config.retention.lock,
+        lock,
         assignPublicIp: network.kind === 'imported' && network.assignPublicIp,
         running: enabled,
       });
     }
     const common = { system, database: database.name, enabled, kind: 'workflow' as const };
+    const ofWriter = { ...common, enabled: enabled || followsWriter, followsWriter };
     const timed = ({ expression, longestIntervalSeconds }: Schedule) => ({
       expression,
       windowMinutes: startWindowMinutes(config, longestIntervalSeconds),
     });
     new DatabaseSchedule(this, 'BackupLogical', {
-      ...common,
+      ...ofWriter,
       starts: 'backup-logical',
       ...timed(database.logical.schedule),
     });
     if (physical) {
       new DatabaseSchedule(this, 'RestoreTestPhysical', {
-        ...common,
+        ...ofWriter,
         starts: 'restore-test',
         name: physicalRestoreTest,
         input: { kind: 'physical' },
         ...timed(database.restoreTest.schedule),
       });
       new DatabaseSchedule(this, 'BackupPhysical', {
-        ...common,
+        ...ofWriter,
         starts: 'backup-physical',
         ...timed(physical.base.schedule),
       });
@@ -90,7 +101,7 @@ export class DatabaseStack extends Stack {
       });
     }
     new DatabaseSchedule(this, 'RestoreTest', {
-      ...common,
+      ...ofWriter,
       starts: 'restore-test',
       ...timed(database.restoreTest.schedule),
     });
@@ -117,9 +128,19 @@ export class DatabaseStack extends Stack {
       subject: alarmSubjectOf(database),
       capabilities: capabilitiesOf(database),
     };
-    new AlarmSet(this, 'Alarms', { ...signals, watching: enabled, runbooks: config.notifications.runbooks });
+    const alarms = new AlarmSet(this, 'Alarms', {
+      ...signals,
+      watching: enabled,
+      runbooks: config.notifications.runbooks,
+    });
     new DatabaseDashboard(this, 'Dashboard', signals);
     if (failsOver(database)) {
+      new Protection(this, 'Protection', {
+        system,
+        database: database.name,
+        alarms: alarms.names,
+        receivesWal: physical !== undefined,
+      });
       const { regions } = config;
       // The name is kept from the recovery region: it must not need the lost one.
       const zoneId = role === 'recovery' ? new FailoverRecords(this, 'Records', { system, database }).zoneId : null;

@@ -15,6 +15,7 @@ import { PlatformAlarmSet } from '../constructs/platform-alarm-set.ts';
 import { Posture, postureFunction } from '../constructs/posture.ts';
 import { Retention, retentionWorkflow } from '../constructs/retention.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
+import { scheduledRun } from '../constructs/scheduled-run.ts';
 import { StateTable } from '../constructs/state-table.ts';
 import { WalAudit, walAuditFunction } from '../constructs/wal-audit.ts';
 import { WorkerCluster } from '../constructs/worker-cluster.ts';
@@ -96,7 +97,11 @@ export class PlatformStack extends Stack {
     new ScheduleGroup(this, 'Schedules', {
       system,
       key: vault.key,
-      workflows: [...scheduledWorkflows, retentionWorkflow, ...(failing.length > 0 ? ['probe-replication'] : [])],
+      workflows: [
+        ...scheduledWorkflows,
+        retentionWorkflow,
+        ...(failing.length > 0 ? ['probe-replication', scheduledRun] : []),
+      ],
       functions: [postureFunction, walAuditFunction],
     });
     const alarms = new AlarmTopic(this, 'Alarms', { system, key: vault.key });

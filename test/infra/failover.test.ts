@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { parseFailoverSettings } from '../../lib/core/failover-settings.ts';
+import { parseProtectionSettings } from '../../lib/core/protection-settings.ts';
 import { flat, type Loose, sample, statements, synthesize } from './assembly.ts';
 
 const [orders] = sample.databases;
@@ -98,4 +99,58 @@ test('the primary region only observes', () => {
     .map(({ Properties }) => Properties.StateMachineName);
   expect(machines).toContain('acme-probe-replication');
   expect(machines.filter((name: string) => /failover|failback/.test(name))).toEqual([]);
+});
+
+describe('where the writer is', () => {
+  const schedules = (stack: string) =>
+    Object.fromEntries(
+      assembly
+        .resources(stack, 'AWS::Scheduler::Schedule')
+        .map(({ Properties: { Name, State, Target } }) => [
+          Name,
+          { State, arn: flat(Target.Arn), ...JSON.parse(Target.Input) },
+        ]),
+    );
+
+  test('backups and restore tests are scheduled in both regions, and ask for the writer first', () => {
+    for (const stack of [here, there]) {
+      const found = schedules(stack);
+      for (const starts of ['backup-logical', 'restore-test']) {
+        expect(found[`acme-orders-${starts}`]).toMatchObject({
+          State: 'ENABLED',
+          starts,
+          input: { database: 'orders' },
+        });
+        expect(found[`acme-orders-${starts}`].arn).toMatch(/:stateMachine:acme-scheduled-run$/);
+      }
+    }
+  });
+
+  test('a region backs up the server that is there', () => {
+    const secretOf = (stack: string) => {
+      const parameter = assembly
+        .resources(stack, 'AWS::SSM::Parameter')
+        .find(({ Properties }) => Properties.Name === '/acme/databases/orders');
+      return JSON.parse(flat(parameter.Properties.Value)).secret;
+    };
+    expect([secretOf(there), secretOf(here)]).toEqual(['orders/primary', 'orders/standby']);
+  });
+
+  test('alarms rest in the recovery region until the writer is there, and each of them is known to what arms them', () => {
+    for (const [stack, watching] of [
+      [there, true],
+      [here, false],
+    ] as const) {
+      const parameter = assembly
+        .resources(stack, 'AWS::SSM::Parameter')
+        .find(({ Properties }) => Properties.Name === '/acme/databases/orders/protection');
+      const { alarms, receiver } = parseProtectionSettings(JSON.parse(flat(parameter.Properties.Value)));
+      const made = ['AWS::CloudWatch::Alarm', 'AWS::CloudWatch::CompositeAlarm']
+        .flatMap((type) => assembly.resources(stack, type).map(({ Properties }) => Properties))
+        .filter(({ AlarmName }) => AlarmName !== 'acme-orders-secondary-is-writer');
+      expect(made.map(({ AlarmName }) => AlarmName).sort()).toEqual([...alarms].sort());
+      expect(new Set(made.map(({ ActionsEnabled }) => ActionsEnabled))).toEqual(new Set([watching]));
+      expect(receiver).toBeNull();
+    }
+  });
 });

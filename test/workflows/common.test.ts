@@ -69,5 +69,6 @@ test('the machines that exist are these', () => {
     'restore',
     'restore-test',
     'retention',
+    'scheduled-run',
   ]);
 });

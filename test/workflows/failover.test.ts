@@ -288,6 +288,7 @@ describe('probe-replication', () => {
   });
   const answers: Answers = {
     ...here(),
+    'Let protection follow': payload({ writer: 'primary', epoch: 3, here: true }),
     'Keep the name': payload({ writer: 'primary' }),
     'Probe for a minute': payload(probe),
     'Start the failover': { ExecutionArn: 'arn' },
@@ -300,6 +301,13 @@ describe('probe-replication', () => {
     expect((await start()).path).toContain('Keep the name');
     expect((await start(here({ region: 'us-east-1' }))).path).not.toContain('Keep the name');
     expect((await start({ 'Keep the name': fail('Lambda.Gone') })).outcome.status).toBe('SUCCEEDED');
+  });
+  test('lets protection follow the writer first, and probes whatever comes of it', async () => {
+    expect(firstCall(await start(), 'Let protection follow').Payload.verb).toBe('follow');
+    expect(firstCall(await start(), 'Probe for a minute').Payload.found).toMatchObject({ writer: 'primary', epoch: 3 });
+    const alone = await start({ 'Let protection follow': fail('Lambda.Gone') });
+    expect(firstCall(alone, 'Probe for a minute').Payload.found).toBeNull();
+    expect(alone.outcome.status).toBe('SUCCEEDED');
   });
   test('starts the failover once for an epoch, where that is switched on', async () => {
     const result = await start({ 'Probe for a minute': down });
@@ -321,4 +329,46 @@ describe('probe-replication', () => {
       expect((await start({ [step]: fail('Lambda.Gone') })).outcome.status).toBe('FAILED');
     },
   );
+});
+
+describe('scheduled-run', () => {
+  const machine = loadMachine('scheduled-run');
+  const tracker = track(machine);
+  afterAll(() => tracker.expectAllReached());
+  const answers: Answers = {
+    'Read settings': parameter,
+    'Find the writer': payload({ here: true, says: 'The writer is the primary.' }),
+    'Start the run': { ExecutionArn: 'arn' },
+  };
+  const input = { database: 'orders', starts: 'restore-test', input: { database: 'orders', kind: 'physical' } };
+  const start = (changes: Answers = {}): Promise<Run> => tracker.watch(run(machine, input, { ...answers, ...changes }));
+
+  test('starts what the schedule asks for in the region that holds the writer', async () => {
+    const result = await start();
+    expect(firstCall(result, 'Start the run')).toEqual({
+      StateMachineArn: 'theRestoreTest',
+      Name: 'run.1',
+      Input: { database: 'orders', kind: 'physical' },
+    });
+    expect(result.outcome).toMatchObject({ output: { started: 'restore-test' } });
+  });
+  test('starts nothing in the other, and says why', async () => {
+    const elsewhere = payload({ here: false, says: 'The writer is the standby, in us-east-1.' });
+    const result = await start({ 'Find the writer': elsewhere });
+    expect(result.path.at(-1)).toBe('Left to the other region');
+    expect(result.outcome).toMatchObject({
+      status: 'SUCCEEDED',
+      output: { started: null, says: 'The writer is the standby, in us-east-1.' },
+    });
+  });
+  test('rather runs than not when nobody knows where the writer is', async () => {
+    expect((await start({ 'Find the writer': fail('Lambda.Gone') })).path).toContain('Start the run');
+  });
+  test('takes a start that was made for made', async () => {
+    const twice = await start({ 'Start the run': fail('StepFunctions.ExecutionAlreadyExistsException') });
+    expect(twice.outcome.status).toBe('SUCCEEDED');
+  });
+  test.each(['Read settings', 'Start the run'])('fails when "%s" does', async (step) => {
+    expect((await start({ [step]: fail('Lambda.Gone') })).outcome).toMatchObject({ status: 'FAILED' });
+  });
 });

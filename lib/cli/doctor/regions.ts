@@ -13,6 +13,7 @@ import {
   settingsParameterName,
 } from '../../config/names.ts';
 import type { Config } from '../../config/schema.ts';
+import { serverSecrets } from '../../config/server-secrets.ts';
 import { judgeAccount, judgeBootstrap, judgeQuotas, judgeSecret } from '../../core/doctor/account.ts';
 import { judgeBackup, judgeBucket, judgeQueue, judgeSchedule, judgeSettings } from '../../core/doctor/deployment.ts';
 import { about, type Finding } from '../../core/doctor/finding.ts';
@@ -127,7 +128,7 @@ async function examineDeployment(
       let settings: DatabaseSettings | undefined;
       await attempt('settings', async () => {
         const text = await read.readParameter(clients, settingsParameterName(system, name));
-        const compared = compareSettings(database, config, text);
+        const compared = compareSettings(database, config, text, isPrimary ? 'primary' : 'recovery');
         settings = compared.settings;
         findings.push(judgeSettings({ database: name, region, ...compared }));
       });
@@ -181,6 +182,7 @@ function compareSettings(
   database: DatabaseConfig,
   config: Config,
   text: string | undefined,
+  role: 'primary' | 'recovery',
 ): SettingsState & { settings?: DatabaseSettings } {
   if (text === undefined) return { state: 'missing', detail: '' };
   let settings: DatabaseSettings;
@@ -192,7 +194,7 @@ function compareSettings(
   const pairs: readonly (readonly [string, unknown, unknown])[] = [
     ['version', settings.version, database.version],
     ['lineage', settings.lineage, database.lineage],
-    ['secret', settings.secret, database.primary.secret],
+    ['secret', settings.secret, serverSecrets(database, role).logical],
     ['lock.mode', settings.lock.mode, config.retention.lock.mode],
     ['lock.seconds', settings.lock.seconds, config.retention.lock.duration],
     ['objectives.rpo', settings.objectives.rpoSeconds, database.objectives.rpo],
@@ -207,7 +209,8 @@ function compareSettings(
 
 /** The schedules that stand and fall with where the writer is, and those that both regions keep. */
 function schedulesOf(database: DatabaseConfig, isPrimary: boolean) {
-  const own = isPrimary ? ('ENABLED' as const) : ('DISABLED' as const);
+  // Where the writer may move, both ask for it before each run.
+  const own = isPrimary || database.failover ? ('ENABLED' as const) : ('DISABLED' as const);
   return [
     { starts: 'backup-logical', wanted: own },
     ...(database.physical ? [{ starts: 'backup-physical', wanted: own }] : []),
@@ -235,6 +238,7 @@ function secretsOf(config: Config, databases: readonly DatabaseConfig[]) {
   for (const { primary, physical, restore, standby } of databases) {
     names.add(primary.secret);
     if (standby) names.add(standby.secret);
+    if (standby?.backupSecret) names.add(standby.backupSecret);
     if (physical?.secret) names.add(physical.secret);
     for (const { secret } of restore.targets) names.add(secret);
   }
