@@ -7,6 +7,7 @@ import { createClients } from '../clients.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { createOutput, type Output } from '../output.ts';
 import { readRegionFacts } from '../region-facts.ts';
+import { readWriter, type WriterFact } from '../writer.ts';
 
 export interface StatusOptions {
   readonly json?: boolean;
@@ -18,6 +19,8 @@ export interface DatabaseStatus extends Answer {
   readonly database: string;
   readonly objectives: { readonly rpoSeconds: number; readonly rtoSeconds: number };
   readonly regions: readonly RegionFacts[];
+  /** Of a database that fails over. */
+  readonly writer?: WriterFact;
 }
 
 /** `pgdr status [database]`: could we recover now, to when, how fast, and who says so. Asks whatever region is left. */
@@ -44,7 +47,10 @@ export async function statusOf(
   try {
     return await Promise.all(
       databases.map(async (database) => {
-        const facts = await Promise.all(clients.map((one) => readRegionFacts(one, config.name, database)));
+        const [writer, ...facts] = await Promise.all([
+          readWriter(config, database),
+          ...clients.map((one) => readRegionFacts(one, config.name, database)),
+        ]);
         const restoreTestIntervalSeconds = database.restoreTest.schedule.longestIntervalSeconds;
         const { rpo: rpoSeconds, rto: rtoSeconds } = database.objectives;
         return {
@@ -52,6 +58,7 @@ export async function statusOf(
           ...answerOf(facts, { now, restoreTestIntervalSeconds }),
           objectives: { rpoSeconds, rtoSeconds },
           regions: facts,
+          ...(writer && { writer }),
         };
       }),
     );
@@ -84,12 +91,20 @@ function render(found: DatabaseStatus, output: Output): string {
   }
   if (seconds !== null) lines.push(['How fast?', against(seconds, objectives.rtoSeconds)]);
   if (provenBy) lines.push(['Who says so?', `restore test ${provenBy.id} of ${provenBy.at}, level ${provenBy.level}`]);
+  if (found.writer) lines.push(['Who is the writer?', describeWriter(found.writer, output)]);
   for (const region of found.regions) lines.push([region.region, describe(region, output)]);
   const width = Math.max(...lines.map(([label]) => label.length));
   return [
     output.paint('strong', found.database),
     ...lines.map(([label, text]) => `  ${label.padEnd(width)}  ${text}`),
   ].join('\n');
+}
+
+function describeWriter(writer: WriterFact, output: Output): string {
+  if ('problem' in writer) return output.paint('bad', writer.problem);
+  const { server, region, epoch, underWay } = writer;
+  const where = `${server}, in ${region}, epoch ${epoch}`;
+  return underWay ? `${where}; ${output.paint('warn', underWay)}` : where;
 }
 
 function describe({ problem, backup, alarms }: RegionFacts, output: Output): string {

@@ -31,6 +31,7 @@ export default defineConfig({
         probeInterval: '1 second',
         automatic: process.env.PGDR_REHEARSE_AUTOMATIC === 'true',
       },
+      ...(process.env.PGDR_REHEARSE_PHYSICAL === 'true' && { physical: { walChunkInterval: '1 second' } }),
       objectives: { rto: '30 minutes' },
     },
   ],

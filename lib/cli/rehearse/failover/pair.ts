@@ -31,6 +31,8 @@ export interface PairOptions {
   readonly fences?: readonly ('stop' | 'lease' | 'synchronous')[];
   readonly mode?: 'health-check' | 'record-update';
   readonly automatic?: boolean;
+  /** Base backups and WAL too. */
+  readonly physical?: boolean;
   /** More settings of both servers. */
   readonly serverOptions?: Readonly<Record<string, string>>;
   readonly verbose?: (line: string) => void;
@@ -76,7 +78,14 @@ export interface Pair {
 }
 
 export async function startPair(options: PairOptions): Promise<Pair> {
-  const { postgres, directory, fences = ['stop'], mode = 'health-check', automatic = false } = options;
+  const {
+    postgres,
+    directory,
+    fences = ['stop'],
+    mode = 'health-check',
+    automatic = false,
+    physical = false,
+  } = options;
   const assembly = await synthesize(
     join(import.meta.dirname, 'failover.config.ts'),
     {
@@ -84,6 +93,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       PGDR_REHEARSE_FENCES: fences.join(','),
       PGDR_REHEARSE_MODE: mode,
       PGDR_REHEARSE_AUTOMATIC: String(automatic),
+      PGDR_REHEARSE_PHYSICAL: String(physical),
     },
     join('lib', 'cli', 'rehearse', 'failover', 'app.ts'),
   );
