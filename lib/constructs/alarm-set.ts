@@ -41,9 +41,9 @@ export class AlarmSet extends Construct {
       );
     }
     const { system, database } = props;
-    this.names = chosen.flatMap(({ id, explainedBy }) => [
-      alarmName(system, database, id),
-      ...(explainedBy?.length ? [pageName(system, database, id)] : []),
+    this.names = chosen.flatMap((alarm) => [
+      alarmName(system, database, alarm.id),
+      ...(isExplained(alarm) ? [pageName(system, database, alarm.id)] : []),
     ]);
   }
 
