@@ -72,6 +72,7 @@ export async function backUp(
       for (const [i, { source, ...database }] of databases.entries()) {
         const content = await nameSourceFailure(
           database.connection,
+          database.snapshot,
           dumpDatabase({
             ...database,
             context,
@@ -179,7 +180,7 @@ async function openDatabases(
     const databases: Database[] = [];
     for (const [i, connection] of connections.entries()) {
       const snapshot = snapshots[i] as Snapshot;
-      const source = await nameSourceFailure(connection, describeSource(connection, snapshot, selection));
+      const source = await nameSourceFailure(connection, snapshot, describeSource(connection, snapshot, selection));
       databases.push({ connection, tools: forDatabase(tools, connection.dbname), snapshot, source });
     }
     return databases;

@@ -1,6 +1,7 @@
 import { PgdrError } from '../lib/core/errors.ts';
 import { explainLock, isLockTimeout } from '../lib/postgres/blockers.ts';
 import { type Connection, connect } from '../lib/postgres/connection.ts';
+import type { Snapshot } from '../lib/postgres/snapshot.ts';
 
 /** Sessions that the server or the network ended, in the words of node-postgres and of libpq. */
 const lost =
@@ -8,16 +9,24 @@ const lost =
 
 /**
  * What the source did to a backup, by its name, whether a query or pg_dump met it first: a lock that was not given, with
- * who holds it, or a session that was ended. Anything else is thrown as it is.
+ * who holds it, or a session that was ended, with what became of the server. Anything else is thrown as it is.
  */
-export async function nameSourceFailure<T>(connection: Connection, work: Promise<T>): Promise<T> {
+export async function nameSourceFailure<T>(
+  connection: Connection,
+  snapshot: Pick<Snapshot, 'check' | 'serverSince'>,
+  work: Promise<T>,
+): Promise<T> {
   try {
     return await work;
   } catch (error) {
     if (isLockTimeout(error)) throw await withBlockers(connection, error);
-    const isOurs = error instanceof PgdrError && error.name !== 'DumpFailed';
-    if (!isOurs && error instanceof Error && lost.test(error.message)) {
-      throw new PgdrError('SourceChanged', `a session of the backup was ended: ${error.message}`, { cause: error });
+    const mayBeEcho = !(error instanceof PgdrError) || error.name === 'DumpFailed' || error.name === 'SourceChanged';
+    if (!mayBeEcho) throw error;
+    // Without its session the snapshot cannot be joined, which pg_dump tells in words of its own.
+    await snapshot.check();
+    if (error instanceof Error && lost.test(error.message)) {
+      const message = `a session of the backup was ended (${error.message}); ${await snapshot.serverSince()}`;
+      throw new PgdrError('SourceChanged', message, { cause: error });
     }
     throw error;
   }

@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import type { Client, QueryConfig } from 'pg';
 import { PgdrError } from '../core/errors.ts';
 import { type Connection, connect } from './connection.ts';
 
@@ -9,8 +9,10 @@ export interface Snapshot {
   readonly lsn: string;
   /** RFC 3339 with microseconds, by the server's clock. */
   readonly takenAt: string;
-  /** Proves that the snapshot still stands; throws `SourceChanged` when its session is gone. */
+  /** Proves that the snapshot still stands; throws `SourceChanged`, with what became of session and server, when not. */
   check(): Promise<void>;
+  /** Whether the server has restarted since the snapshot was taken, in words. */
+  serverSince(): Promise<string>;
   release(): Promise<void>;
 }
 
@@ -18,24 +20,35 @@ export interface Snapshot {
 export const rfc3339 = (expression: string): string =>
   `to_char(${expression} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
+/** A session that does not answer so simple a question in this time is as good as gone, milliseconds. */
+const patience = 10_000;
+
 /** Exports a snapshot; it lives as long as the connection that it is taken on. */
 export async function exportSnapshot(connection: Connection): Promise<Snapshot> {
   const client = await connect(connection, 'pgdr snapshot');
+  // The server's own words come when it ends the session, which may be long before anybody asks.
+  let lastWords: string | undefined;
+  client.on('error', ({ message }) => {
+    lastWords ??= message;
+  });
   try {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const { rows } = await client.query(`
       SELECT pg_export_snapshot() AS id,
              CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text AS lsn,
-             ${rfc3339('clock_timestamp()')} AS "takenAt"`);
+             ${rfc3339('clock_timestamp()')} AS "takenAt", ${serverStart} AS "serverStart"`);
+    const { serverStart: start, ...taken } = rows[0];
+    const serverSince = () => compareStart(connection, start);
     return {
-      ...(rows[0] as { id: string; lsn: string; takenAt: string }),
+      ...(taken as Pick<Snapshot, 'id' | 'lsn' | 'takenAt'>),
+      serverSince,
       async check() {
         try {
-          await client.query('SELECT 1');
+          await client.query({ text: 'SELECT 1', query_timeout: patience } as QueryConfig);
         } catch (cause) {
-          throw new PgdrError('SourceChanged', `the snapshot's session was lost: ${(cause as Error).message}`, {
-            cause,
-          });
+          const why = lastWords ?? (cause as Error).message;
+          const message = `the session that held the snapshot was lost (${why}); ${await serverSince()}`;
+          throw new PgdrError('SourceChanged', message, { cause });
         }
       },
       release: () => client.end().catch(() => {}),
@@ -43,6 +56,25 @@ export async function exportSnapshot(connection: Connection): Promise<Snapshot> 
   } catch (error) {
     await client.end().catch(() => {});
     throw error;
+  }
+}
+
+const serverStart = rfc3339('pg_postmaster_start_time()');
+
+async function compareStart(connection: Connection, before: string): Promise<string> {
+  try {
+    const client = await connect(connection, 'pgdr preflight', { timeoutSeconds: patience / 1000 });
+    try {
+      const { rows } = await client.query(`SELECT ${serverStart} AS start`);
+      const { start } = rows[0];
+      return start === before
+        ? `the server answers and has run since ${start}, so the session alone was ended`
+        : `the server was restarted, or another took its place: the one that answers has run since ${start}`;
+    } finally {
+      await client.end().catch(() => {});
+    }
+  } catch (error) {
+    return `the server does not answer now: ${(error as Error).message}`;
   }
 }
 

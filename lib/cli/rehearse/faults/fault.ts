@@ -11,8 +11,6 @@ export interface Fault {
   /** The workflow that meets it; a restore test needs a good backup first. */
   readonly workflow: Workflow;
   readonly expectedError: ErrorName;
-  /** Where two things break at once, the name of the other, which may be met first. */
-  readonly orError?: ErrorName;
   /** What the message has to name besides. */
   readonly expectedMessage?: RegExp;
   /** Throws, with exit 2, where the fault cannot be made to happen. */
