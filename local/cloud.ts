@@ -4,6 +4,7 @@ import type { ApiCall, Interceptor, World } from './facade.ts';
 import { type ClientConfig, startHost } from './host.ts';
 import { createAuthority } from './iam/authority.ts';
 import { type GrantedPermission, unusedPermissions } from './iam/unused.ts';
+import type { CredentialTerms } from './identity.ts';
 import type { Usage } from './ledger.ts';
 import { type RegionState, ROUTE53_CONTROL_PLANE } from './outages.ts';
 import type { ImageRoot } from './runtime/image-root.ts';
@@ -66,6 +67,8 @@ export interface Cloud extends Services {
    * @param place a region's code, or `route53-control-plane`
    */
   outage(place: string, state: RegionState): void;
+  /** From now on tasks get credentials of their roles on these terms. */
+  setCredentialTerms(terms: CredentialTerms): void;
   /** Outputs of a stack, by its name, display name or artifact id. */
   stackOutputs(stack: string): Readonly<Record<string, string>>;
   /** Stops everything that runs. Rejects when something could not be stopped. */
@@ -120,6 +123,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       now: world.now,
       advance: world.clock.advance,
       outage: (place, state) => setOutage(world, place, state),
+      setCredentialTerms: identity.setTerms,
       stackOutputs: (stack) => only(deployed, stack).outputs,
       close: host.close,
     };

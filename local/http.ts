@@ -79,7 +79,7 @@ async function handle(
     }
     // Only the key is looked up; the signature itself is not verified (see identity.ts).
     const principal = options.identity.principalOf(scope.accessKeyId);
-    if (principal === undefined) throw unknownKey(scope.service, protocol);
+    if (principal === undefined) throw refusedKey(scope, protocol, options.identity);
     const { socket } = request;
     const crossing = { socket, from: principal.region, to: scope.region, service: scope.service };
     if (!isOpen(crossing, options)) {
@@ -133,7 +133,12 @@ export function credentialScope(request: IncomingMessage): CredentialScope | und
   return { accessKeyId, region, service };
 }
 
-function unknownKey(service: string, protocol: string): AwsError {
+function refusedKey({ service, accessKeyId }: CredentialScope, protocol: string, identity: Identity): AwsError {
+  if (identity.isExpired(accessKeyId)) {
+    if (service === 's3') return new AwsError('ExpiredToken', 'The provided token has expired.', 400);
+    const expired = 'The security token included in the request is expired';
+    return new AwsError(protocol === 'query' ? 'ExpiredToken' : 'ExpiredTokenException', expired, 403);
+  }
   const message = 'The security token included in the request is invalid.';
   if (service === 's3') return new AwsError('InvalidAccessKeyId', 'The access key ID is not known.', 403);
   return protocol === 'query'

@@ -8,25 +8,44 @@ import type { Credentials, Principal } from './facade.ts';
 export interface Identity {
   /** The account's administrator: every request is allowed. */
   readonly administrator: Credentials;
-  /** The principal behind an access key; undefined when nobody was given that key. */
+  /** The principal behind an access key; undefined when nobody was given that key, or it has expired. */
   principalOf(accessKeyId: string): Principal | undefined;
+  /** Whether this key was good once. */
+  isExpired(accessKeyId: string): boolean;
   /** Credentials of a role. The same role and session get the same credentials back. */
   credentialsFor(roleArn: string, sessionName: string, region?: string): Credentials;
   /** The path below the endpoint at which a container gets its role's credentials, as ECS's agent gives them. */
   containerCredentialsPath(roleArn: string, sessionName: string, region?: string): string;
-  /** The answer to a GET of such a path; undefined for a path that was not handed out. */
+  /** The answer to a GET of such a path; undefined for a path that was not handed out, or when there are none to be had. */
   containerCredentials(path: string): Record<string, string> | undefined;
+  /** What holds for container credentials from now on. */
+  setTerms(terms: CredentialTerms): void;
+}
+
+/** How long the credentials of a container are good for, and whether it gets new ones after that. */
+export interface CredentialTerms {
+  readonly seconds: number;
+  readonly renewed: boolean;
 }
 
 export const CONTAINER_CREDENTIALS_PREFIX = '/_container/credentials/';
 
-/** How long handed-out container credentials say they are good for: SDKs ask again shortly before. */
-const CONTAINER_CREDENTIALS_MS = 6 * 3_600_000;
+/** Those of ECS: SDKs ask again shortly before the end. */
+const usualTerms: CredentialTerms = { seconds: 6 * 3600, renewed: true };
+
+interface Container {
+  readonly roleArn: string;
+  readonly principal: Principal;
+  held?: { readonly credentials: Credentials; readonly renew: number; readonly expires: number };
+}
 
 export function createIdentity(account: string): Identity {
   const principals = new Map<string, Principal>();
   const sessions = new Map<string, Credentials>();
-  const containers = new Map<string, { roleArn: string; credentials: Credentials }>();
+  const containers = new Map<string, Container>();
+  /** Milliseconds of this machine's clock, by which SDKs go; keys that are not here last as long as the cloud. */
+  const expiries = new Map<string, number>();
+  let terms = usualTerms;
 
   const issue = (principal: Principal): Credentials => {
     const credentials: Credentials = {
@@ -38,35 +57,58 @@ export function createIdentity(account: string): Identity {
     return credentials;
   };
 
-  const credentialsFor = (roleArn: string, sessionName: string, region?: string): Credentials => {
+  const isExpired = (accessKeyId: string): boolean =>
+    (expiries.get(accessKeyId) ?? Number.POSITIVE_INFINITY) <= Date.now();
+
+  const principalFor = (roleArn: string, sessionName: string, region?: string): Principal => {
     const session = sessionName.replace(/[^\w+=,.@-]/g, '-').slice(0, 64);
-    const key = `${roleArn} ${session} ${region}`;
-    let credentials = sessions.get(key);
-    if (credentials === undefined) {
-      credentials = issue({ arn: assumedRoleArn(roleArn, session), roleArn, ...(region !== undefined && { region }) });
-      sessions.set(key, credentials);
-    }
+    return { arn: assumedRoleArn(roleArn, session), roleArn, ...(region !== undefined && { region }) };
+  };
+
+  const credentialsFor = (roleArn: string, sessionName: string, region?: string): Credentials => {
+    const principal = principalFor(roleArn, sessionName, region);
+    const key = `${roleArn} ${principal.arn} ${region}`;
+    const credentials = sessions.get(key) ?? issue(principal);
+    sessions.set(key, credentials);
     return credentials;
+  };
+
+  /** New ones from half of their time on, as long as there are any. */
+  const holdOf = (container: Container): NonNullable<Container['held']> | undefined => {
+    const now = Date.now();
+    if (container.held && (now < container.held.renew || !terms.renewed)) {
+      return now < container.held.expires ? container.held : undefined;
+    }
+    const credentials = issue(container.principal);
+    const lasts = terms.seconds * 1000;
+    container.held = { credentials, renew: now + lasts / 2, expires: now + lasts };
+    expiries.set(credentials.accessKeyId, container.held.expires);
+    return container.held;
   };
 
   return {
     administrator: issue({ arn: `arn:aws:iam::${account}:root` }),
-    principalOf: (accessKeyId) => principals.get(accessKeyId),
+    principalOf: (accessKeyId) => (isExpired(accessKeyId) ? undefined : principals.get(accessKeyId)),
+    isExpired,
     credentialsFor,
+    setTerms: (chosen) => {
+      terms = chosen;
+    },
     containerCredentialsPath: (roleArn, sessionName, region) => {
       const path = CONTAINER_CREDENTIALS_PREFIX + randomBytes(24).toString('base64url');
-      containers.set(path, { roleArn, credentials: credentialsFor(roleArn, sessionName, region) });
+      containers.set(path, { roleArn, principal: principalFor(roleArn, sessionName, region) });
       return path;
     },
     containerCredentials: (path) => {
-      const held = containers.get(path);
-      if (held === undefined) return undefined;
+      const container = containers.get(path);
+      const held = container && holdOf(container);
+      if (!container || !held) return undefined;
       return {
         AccessKeyId: held.credentials.accessKeyId,
         SecretAccessKey: held.credentials.secretAccessKey,
         Token: held.credentials.sessionToken,
-        Expiration: new Date(Date.now() + CONTAINER_CREDENTIALS_MS).toISOString(),
-        RoleArn: held.roleArn,
+        Expiration: new Date(held.expires).toISOString(),
+        RoleArn: container.roleArn,
       };
     },
   };

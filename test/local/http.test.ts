@@ -165,6 +165,24 @@ describe('callers', () => {
     expect(await identity.text()).toContain('assumed-role/reader/task-1');
     expect((await fetch(`${host.world.endpoint}/_container/credentials/1`)).status).toBe(404);
   });
+
+  it('are refused with a key that has expired, and a container gets another in time', async () => {
+    const path = host.identity.containerCredentialsPath(role, 'task-2');
+    const ask = async () => {
+      const answer = await fetch(host.world.endpoint + path);
+      return answer.ok ? String((await json(answer)).AccessKeyId) : answer.status;
+    };
+    host.identity.setTerms({ seconds: 1, renewed: true });
+    const first = await ask();
+    expect(await ask()).toBe(first);
+    await expect.poll(ask).not.toBe(first);
+    const who = async () => (await post('sts', form, 'Action=GetCallerIdentity', String(first))).text();
+    await expect.poll(who).toContain('ExpiredToken');
+    host.identity.setTerms({ seconds: 1, renewed: false });
+    await expect.poll(ask).toBe(404);
+    host.identity.setTerms({ seconds: 6 * 3600, renewed: true });
+    expect(await ask()).toEqual(expect.any(String));
+  });
 });
 
 describe('every call', () => {
