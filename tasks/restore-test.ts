@@ -61,6 +61,8 @@ export async function restoreTest(context: JobContext): Promise<ProofSummary> {
       restoreSeconds,
       proofSeconds: seconds(proofBegan),
     });
+  } catch (error) {
+    throw server.explain(error);
   } finally {
     await server.stop();
   }

@@ -241,6 +241,9 @@ async function readable<T>(key: string, missing: ErrorName, request: () => Promi
   }
 }
 
+/** In the words of S3, and of the SDK when ECS has no new ones to give. */
+const withoutCredentials = /^(ExpiredToken|TokenRefreshRequired|CredentialsProviderError|ProviderError)/;
+
 function storageError(what: string, error: unknown): PgdrError {
   const { name, message, $metadata } = error as S3ServiceException;
   // A HEAD has no body that could name the error.
@@ -248,6 +251,9 @@ function storageError(what: string, error: unknown): PgdrError {
     return new PgdrError('StorageRefused', `${what}: 403, a permission of the role or the key is missing`, {
       cause: error,
     });
+  }
+  if (withoutCredentials.test(name)) {
+    return new PgdrError('CredentialsExpired', `${what}: ${name}: ${message}`, { cause: error });
   }
   const attempts = $metadata?.attempts ? ` after ${$metadata.attempts} attempts` : '';
   return new PgdrError('StorageRefused', `${what}: ${name}: ${message}${attempts}`, { cause: error });

@@ -150,6 +150,12 @@ export const errorCatalogue = {
     earlierBackups,
     'Check the S3 status, the role and key policies of the bucket, then run again.',
   ),
+  CredentialsExpired: entry(
+    'backup-failed',
+    'The credentials of the role of a task have ended, and it got no new ones.',
+    earlierBackups,
+    'Look whether the role and its trust in ecs-tasks.amazonaws.com still exist, deploy the stack of the database, then run again.',
+  ),
   EncryptionKeyRefused: entry(
     'encryption-key-refused',
     'KMS refused the use of the key that this database is encrypted with before it is stored.',
@@ -236,9 +242,9 @@ export const errorCatalogue = {
   ),
   EphemeralServerFailed: entry(
     'restore-test-failed',
-    'The throwaway PostgreSQL server of the restore could not start or died.',
+    'The throwaway PostgreSQL server of the restore could not start, died, or had no disk left.',
     backupStands,
-    'Check memory and ephemeral storage of the task against the size of the backup, then run again.',
+    'Give the task more storage or memory, by the size of the restored database: restoreTest.task in pgdr.config.ts; deploy, and run again.',
   ),
   ExtensionUnavailable: entry(
     'restore-test-failed',

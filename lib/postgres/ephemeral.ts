@@ -13,8 +13,13 @@ export interface EphemeralServer {
   readonly connection: Connection;
   readonly tools: ToolEnvironment;
   readonly version: string;
+  /** What made work with this server fail: `EphemeralServerFailed` when the server itself was the cause, or the error. */
+  explain(error: unknown): unknown;
   stop(): Promise<void>;
 }
+
+/** What the server says of its own end, or of that of its disk; later lines are consequences. */
+const ownTrouble = /^.*(?:PANIC: |No space left on device|could not extend file|terminated by signal).*$/m;
 
 /**
  * Speed for a server that nobody will need after a crash, and silence towards the outside: no WAL archiving, no
@@ -84,8 +89,10 @@ export async function startEphemeralServer(directory: string, signal: AbortSigna
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';
+  let trouble: string | undefined;
   server.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = `${log}${text}`.slice(-16_384);
+    trouble ??= ownTrouble.exec(log)?.[0].trim();
   });
   const exited = new Promise<void>((resolve) => server.once('exit', () => resolve()));
   const stop = async () => {
@@ -97,7 +104,14 @@ export async function startEphemeralServer(directory: string, signal: AbortSigna
   try {
     const version = await waitUntilReady(connection, () => server.exitCode === null, signal);
     await useFastToast(connection);
-    return { connection, tools, version, stop };
+    const explain = (error: unknown) => {
+      const ended = server.exitCode ?? server.signalCode;
+      if (signal.aborted || (trouble === undefined && ended === null)) return error;
+      const full = /could not extend|No space left/.test(trouble ?? '') ? 'has no disk left' : 'failed';
+      const what = trouble ?? `it ended with ${ended}: ${log.trim().split('\n').at(-1)}`;
+      return new PgdrError('EphemeralServerFailed', `the throwaway server ${full}: ${what}`, { cause: error });
+    };
+    return { connection, tools, version, explain, stop };
   } catch (cause) {
     await stop();
     signal.throwIfAborted();
