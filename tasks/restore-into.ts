@@ -10,7 +10,7 @@ import { fingerprintOf, pinned } from '../lib/postgres/fingerprint.ts';
 import { databaseArgument, startTool } from '../lib/postgres/tools.ts';
 import { withClient } from './restore.ts';
 import { findConflicts, findMissing } from './restore-existing.ts';
-import { catchUpStatements, fedColumns, sequenceStatements } from './restore-rest.ts';
+import { catchUpStatements, fedColumns, sequenceGrants, sequenceStatements } from './restore-rest.ts';
 import {
   type Definitions,
   finish,
@@ -102,6 +102,7 @@ export async function restoreInto(
     for (const statement of catchUpStatements(await transaction.ask(fedColumns), newSequences)) {
       await transaction.run(statement);
     }
+    for (const statement of sequenceGrants(manifest, newSequences)) await transaction.run(statement);
     await script(transaction, 'indexes and constraints', 'post-data');
     // Definitions come in an order in which each finds what it is made of; so do their contents.
     for (const view of made.filter(({ kind }) => kind === 'MATERIALIZED VIEW')) {

@@ -3,7 +3,7 @@ import { PgdrError } from '../lib/core/errors.ts';
 import type { DatabaseBackup } from '../lib/core/manifest.ts';
 import { parseRelation, quoteLiteral, relationKey } from '../lib/core/sql-statements.ts';
 
-/** What pg_restore does not do for a part of a database: values of sequences, content of materialized views. */
+/** What pg_restore does not do: values of sequences, content of materialized views, grants that pg_dump forgot. */
 
 /** Does the relation of a manifest belong to these keys? null stands for all. */
 const among = (relation: string, keys: ReadonlySet<string> | null): boolean => {
@@ -60,6 +60,31 @@ const catchUp = ({ sequence, table, column, ascending }: FedColumn): string => {
     FROM (SELECT ${last}(${column}) AS value FROM ${table}) reached, ${sequence} q
    WHERE reached.value ${beyond} q.last_value OR (reached.value = q.last_value AND NOT q.is_called)`;
 };
+
+/**
+ * pg_dump 14 leaves out what is granted on the sequence of an identity column whose table has no grants of its own (13
+ * and 15 do not); the manifest has it. A role that the target does not have is passed over.
+ */
+export const sequenceGrants = (
+  { serverVersionNum, grants }: DatabaseBackup,
+  keys: ReadonlySet<string> | null,
+): string[] =>
+  Math.floor(serverVersionNum / 10_000) !== 14
+    ? []
+    : grants.flatMap(({ object, privileges }) => {
+        const sequence = /^sequence (.+)$/s.exec(object)?.[1];
+        if (sequence === undefined || !among(sequence, keys)) return [];
+        return privileges.map((privilege) => grantOn(sequence, privilege));
+      });
+
+/** Of a difference from what a sequence is born with, in the words of lib/postgres/access.ts. */
+function grantOn(sequence: string, difference: string): string {
+  const [, lost, privilege, role, option = ''] = /^(no )?(\w+) to (.+?)( with grant option)?$/s.exec(difference) ?? [];
+  const statement = lost
+    ? `REVOKE ${privilege} ON SEQUENCE ${sequence} FROM ${role}`
+    : `GRANT ${privilege} ON SEQUENCE ${sequence} TO ${role}${option}`;
+  return `DO ${quoteLiteral(`BEGIN ${statement}; EXCEPTION WHEN undefined_object THEN NULL; END`)}`;
+}
 
 /** Views may be made of one another: fill those that can be filled until none is left or none moves. */
 export async function fillMaterializedViews(

@@ -12,7 +12,7 @@ import { databaseArgument } from '../lib/postgres/tools.ts';
 import { startProgress } from './log.ts';
 import { createDatabase, describeDatabase } from './restore-database.ts';
 import { fetchGlobals, restoreAllRoles } from './restore-globals.ts';
-import { fillMaterializedViews, setSequences } from './restore-rest.ts';
+import { fillMaterializedViews, sequenceGrants, setSequences } from './restore-rest.ts';
 import { checkObject } from './restore-stream.ts';
 import {
   type Definitions,
@@ -134,12 +134,13 @@ export async function fillDatabase(
   }
   const jobs = `--jobs=${options.concurrency}`;
   await section('indexes and constraints', 'remaining', remaining, '--section=post-data', jobs);
-  if (plan.schemaOnly) return;
   await withClient(server, database, async (client) => {
+    for (const statement of sequenceGrants(manifest, selection?.sequences ?? null)) await client.query(statement);
+    if (plan.schemaOnly) return;
     if (selection) await setSequences(client, manifest, selection.sequences);
     await fillMaterializedViews(client, manifest, selection?.materializedViews ?? null);
   });
-  await analyzeAll(server, database, options.concurrency);
+  if (!plan.schemaOnly) await analyzeAll(server, database, options.concurrency);
 }
 
 /** As `ANALYZE` does it, on several connections, the largest first; foreign tables are their own servers' business. */

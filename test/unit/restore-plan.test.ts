@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { TocEntry } from '../../lib/core/archive-toc.ts';
 import { dataEntries, planRestore } from '../../lib/core/restore-plan.ts';
 import { newDatabaseName, parseRestoreRequest } from '../../lib/core/restore-request.ts';
+import { relationKey } from '../../lib/core/sql-statements.ts';
+import { sequenceGrants } from '../../tasks/restore-rest.ts';
 import { sampleDatabase, sampleObject } from './sample-manifest.ts';
 
 const sections: Record<string, TocEntry['section']> = {
@@ -246,5 +248,35 @@ describe('a request', () => {
     const long = newDatabaseName('ü'.repeat(31), at);
     expect(Buffer.byteLength(long)).toBeLessThanOrEqual(63);
     expect(long).toMatch(/^ü+_restored_20261121_020003$/);
+  });
+});
+
+describe('grants on sequences that pg_dump 14 forgets', () => {
+  const grants = [
+    {
+      object: 'sequence public.orders_id_seq',
+      privileges: ['USAGE to shop', `SELECT to "Odd 'role" with grant option`],
+    },
+    { object: 'sequence sales."of 2"', privileges: ['no UPDATE to postgres'] },
+    { object: 'table public.orders', privileges: ['SELECT to shop'] },
+  ];
+  const of = (serverVersionNum: number) => ({ ...sampleDatabase(), serverVersionNum, grants });
+
+  it('come from the manifest, of the wanted sequences', () => {
+    const statement = (text: string) => `DO 'BEGIN ${text}; EXCEPTION WHEN undefined_object THEN NULL; END'`;
+    const all = [
+      statement('GRANT USAGE ON SEQUENCE public.orders_id_seq TO shop'),
+      statement(`GRANT SELECT ON SEQUENCE public.orders_id_seq TO "Odd ''role" with grant option`),
+      statement('REVOKE UPDATE ON SEQUENCE sales."of 2" FROM postgres'),
+    ];
+    expect(sequenceGrants(of(140_024), null)).toEqual(all);
+    expect(sequenceGrants(of(140_024), new Set([relationKey({ schema: 'sales', name: 'of 2' })]))).toEqual(
+      all.slice(2),
+    );
+  });
+
+  it('are in the archives of every other major', () => {
+    expect(sequenceGrants(of(130_016), null)).toEqual([]);
+    expect(sequenceGrants(of(150_018), null)).toEqual([]);
   });
 });
