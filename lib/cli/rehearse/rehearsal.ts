@@ -78,6 +78,8 @@ export interface Rehearsal {
   run(workflow: Workflow, schedule?: string): Promise<WorkflowRun>;
   /** Makes the time of the posture's schedule come now. */
   publishPosture(): Promise<void>;
+  /** Takes the cloud down with all that runs in it, and starts one anew that knows its buckets and nothing else. */
+  restartCloud(): Promise<void>;
   /** Stops everything that was started. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -120,8 +122,8 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       say(`${result.reused ? 'unchanged, reused ' : ''}${relative(process.cwd(), result.directory)}`);
       return options.alter?.(result.directory) ?? result.directory;
     });
-    const cloud = await steps.run('Deploy to a local cloud', async (say) => {
-      const started = await startCloud({
+    const deploy = () =>
+      startCloud({
         assembly,
         directory: join(directory, 'cloud'),
         port: options.port,
@@ -130,7 +132,9 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
         containerPath: ({ buildArgs }) => [binariesFor(buildArgs.PG_MAJOR, [postgres, restorePostgres])],
         verbose: options.verbose,
       });
-      undo.push(() => started.close());
+    let cloud = await steps.run('Deploy to a local cloud', async (say) => {
+      const started = await deploy();
+      undo.push(() => cloud.close());
       say(`${started.stacks.length} stacks in ${started.regions.join(' and ')}, ${started.endpoint}`);
       return started;
     });
@@ -147,23 +151,30 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       say(`${humanBytes(bytes)} of tables and indexes`);
       return bytes;
     });
-    const clients = createClients(cloud.client(region));
+    let clients = createClients(cloud.client(region));
     undo.push(async () => clients.close());
-    await createSecret(clients, databaseSecret, source.secret);
-    const { user: username, password } = source.server.superuser;
-    await createSecret(clients, restoreSecret, { ...source.secret, username, password });
-    await createSecret(clients, slackSecret, { url: webhook.url });
+    const createSecrets = async () => {
+      await createSecret(clients, databaseSecret, source.secret);
+      const { user: username, password } = source.server.superuser;
+      await createSecret(clients, restoreSecret, { ...source.secret, username, password });
+      await createSecret(clients, slackSecret, { url: webhook.url });
+    };
+    await createSecrets();
     const settings = await readSettings(clients, system, database);
     const writeLoad = options.writeLoad === false ? undefined : await startWriteLoad(source);
     if (writeLoad) undo.push(() => writeLoad.stop().catch(() => {}));
 
     return {
-      cloud,
+      get cloud() {
+        return cloud;
+      },
+      get clients() {
+        return clients;
+      },
       source,
       sourceBytes,
       webhook,
       writeLoad,
-      clients,
       settings,
       postgres,
       directory,
@@ -175,6 +186,13 @@ export async function startRehearsal(options: RehearsalOptions): Promise<Rehears
       },
       async publishPosture() {
         await cloud.scheduler.fire(region, scheduleName(system, database, 'publish-posture'));
+      },
+      async restartCloud() {
+        clients.close();
+        await cloud.close();
+        cloud = await deploy();
+        clients = createClients(cloud.client(region));
+        await createSecrets();
       },
       run: (workflow, schedule = workflow) => runWorkflow({ cloud, clients, webhook, steps }, workflow, schedule),
     };
