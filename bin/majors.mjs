@@ -1,7 +1,7 @@
 /**
  * Installs PostgreSQL majors that this system does not have, beside it: `node bin/majors.mjs [major …]`, by default
- * those of `suites`. Plain Node 20 or newer, and apt. Each comes from the Debian release that carries it, with the C
- * library it was built for (or a newer one, where that has no loader that serves), unpacked into .pgdr/majors/<major>/root; .pgdr/majors/<major>/bin holds programs that run
+ * those of `suites`. Plain Node 20 or newer, and apt. Each comes from a release of Debian or Ubuntu that carries it, with
+ * a C library of its own, unpacked into .pgdr/majors/<major>/root; .pgdr/majors/<major>/bin holds programs that run
  * it where it lies. No root is needed, no package of this system is touched and no service is started. What is
  * there already is left alone.
  */
@@ -23,14 +23,23 @@ import { fileURLToPath } from 'node:url';
 import { Failure, run, say, since } from './commands.mjs';
 import { isOpen, isOurs, openAll, outsideOf } from './workspace.mjs';
 
-/** The Debian release that a major comes from. */
-const suites = { 13: 'bullseye', 15: 'bookworm', 17: 'trixie', 18: 'sid' };
-const mirror = process.env.PGDR_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian';
+const debian = process.env.PGDR_DEBIAN_MIRROR ?? 'http://deb.debian.org/debian';
+const ubuntu = process.env.PGDR_UBUNTU_MIRROR ?? 'http://archive.ubuntu.com/ubuntu';
+/**
+ * The releases of a distribution that a major and what it depends on come from, the newest of each package. No release of
+ * Debian carried 14 or 16; the C library of bullseye is too old for {@link wrapPrograms}, that of bookworm runs 13 too.
+ */
+const suites = {
+  13: ['debian', 'bullseye', 'bookworm'],
+  14: ['ubuntu', 'jammy', 'jammy-updates'],
+  15: ['debian', 'bookworm'],
+  16: ['ubuntu', 'noble', 'noble-updates'],
+  17: ['debian', 'trixie'],
+  18: ['debian', 'sid'],
+};
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 /** Changes when what is made here does, so that older installations are made anew. */
 const layout = 1;
-/** The loader of these knows no --argv0, so they run with this system's own C library, which is newer. */
-const withoutLoader = ['bullseye'];
 
 const checkout = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -64,22 +73,20 @@ function majorsDirectory() {
 async function install(major, directory) {
   const target = join(directory, String(major));
   const stampFile = join(target, 'installed');
-  const stamp = JSON.stringify({ layout, target, suite: suites[major] });
+  const [distribution, suite] = suites[major];
+  const stamp = JSON.stringify({ layout, target, suite });
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) {
     say(`PostgreSQL ${major}: ${await versionOf(target)} in ${join(target, 'bin')}.`);
     return;
   }
   const started = Date.now();
-  say(`PostgreSQL ${major}: fetching from Debian ${suites[major]} …`);
+  say(`PostgreSQL ${major}: fetching from ${distribution} ${suite} …`);
   const work = `${target}.unfinished`;
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
-  const packages = await download(major, join(work, 'apt'));
+  const packages = await downloadMajor(major, work);
   say(`PostgreSQL ${major}: unpacking ${packages.length} packages …`);
-  for (const path of packages) {
-    if (withoutLoader.includes(suites[major]) && /^libc6_/.test(basename(path))) continue;
-    await run('dpkg-deb', ['--extract', path, join(work, 'root')]);
-  }
+  for (const path of packages) await run('dpkg-deb', ['--extract', path, join(work, 'root')]);
   rmSync(join(work, 'apt'), { recursive: true });
   rmSync(target, { recursive: true, force: true });
   renameSync(work, target);
@@ -93,8 +100,25 @@ async function install(major, directory) {
 const versionOf = async (target) =>
   (await run(join(target, 'bin', 'postgres'), ['--version'])).trim().replace('postgres (PostgreSQL) ', '');
 
-/** The server's packages and all that they depend on, chosen and checked by apt as for an empty system. */
-async function download(major, directory) {
+/** The server's packages and all that they depend on. */
+async function downloadMajor(major, work) {
+  const [distribution, ...releases] = suites[major];
+  const lines = (mirror, key) => releases.map((suite) => `deb [signed-by=${key}] ${mirror} ${suite} main\n`).join('');
+  const packages = [`postgresql-${major}`, `postgresql-client-${major}`];
+  if (distribution === 'debian') return download(join(work, 'apt'), lines(debian, keyring), packages);
+  // Debian has the keys of Ubuntu in a package of its own.
+  const source = `deb [signed-by=${keyring}] ${debian} trixie main\n`;
+  for (const path of await download(join(work, 'keys', 'apt'), source, ['ubuntu-archive-keyring', 'ubuntu-keyring'])) {
+    await run('dpkg-deb', ['--extract', path, join(work, 'keys')]);
+  }
+  const ubuntuKeyring = join(work, 'keys', 'usr', 'share', 'keyrings', 'ubuntu-archive-keyring.gpg');
+  const found = await download(join(work, 'apt'), lines(ubuntu, ubuntuKeyring), packages);
+  rmSync(join(work, 'keys'), { recursive: true });
+  return found;
+}
+
+/** Packages and all that they depend on, chosen and checked by apt as for an empty system; gives their files. */
+async function download(directory, sources, packages) {
   const at = (...path) => join(directory, ...path);
   for (const path of [
     ['etc', 'parts'],
@@ -104,7 +128,7 @@ async function download(major, directory) {
     mkdirSync(at(...path), { recursive: true });
   }
   writeFileSync(at('status'), '');
-  writeFileSync(at('etc', 'sources.list'), `deb [signed-by=${keyring}] ${mirror} ${suites[major]} main\n`);
+  writeFileSync(at('etc', 'sources.list'), sources);
   const configuration = {
     Dir: directory,
     'Dir::Etc': 'etc',
@@ -133,7 +157,7 @@ async function download(major, directory) {
   const apt = (...args) =>
     run('apt-get', ['--quiet', ...args], { APT_CONFIG: file, DEBIAN_FRONTEND: 'noninteractive' });
   await apt('update');
-  await apt('install', '--yes', '--download-only', `postgresql-${major}`, `postgresql-client-${major}`);
+  await apt('install', '--yes', '--download-only', ...packages);
   const archives = at('cache', 'archives');
   return readdirSync(archives)
     .filter((name) => name.endsWith('.deb'))
@@ -149,9 +173,8 @@ function wrapPrograms(major, target) {
   const bin = join(root, 'usr', 'lib', 'postgresql', String(major), 'bin');
   const own = join(dirname(bin), 'programs');
   const libraries = libraryDirectories(root);
-  const system = withoutLoader.includes(suites[major]) ? '/' : root;
   const loader = libraries
-    .concat(...['usr/lib64', 'lib64', 'usr/lib', 'lib'].map((place) => join(system, place)))
+    .concat(join(root, 'usr', 'lib64'), join(root, 'lib64'), join(root, 'lib'))
     .flatMap((place) => (existsSync(place) ? readdirSync(place).map((name) => join(place, name)) : []))
     .find((path) => /^ld-linux[\w.-]*\.so\.\d$/.test(basename(path)));
   if (loader === undefined) throw new Failure(`${root} holds no dynamic loader`);
@@ -198,7 +221,7 @@ function requireTools() {
 const asked = process.argv.slice(2);
 const unknown = asked.filter((major) => !Object.hasOwn(suites, major));
 if (unknown.length > 0) {
-  say(`majors: ${unknown.join(', ')}: which Debian release has it? Known: ${Object.keys(suites).join(', ')}.`);
+  say(`majors: ${unknown.join(', ')}: which release has it? Known: ${Object.keys(suites).join(', ')}.`);
   process.exit(2);
 }
 try {

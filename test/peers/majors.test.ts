@@ -13,10 +13,10 @@ import { createSteps } from '../../lib/cli/steps.ts';
 import type { ProofReport } from '../../lib/core/proof.ts';
 
 /**
- * Backups and restores on PostgreSQL 15, 17 and 18 themselves, and from each into the next as an upgrade would be. The
+ * Backups and restores on PostgreSQL 13 to 18 themselves, and into newer ones as an upgrade would be. The
  * servers and their pg_dump and pg_restore are the judges; `node bin/majors.mjs` installs what this system lacks.
  */
-const majors = new Map([15, 17, 18].map((major) => [major, findMajor(major)]));
+const majors = new Map([13, 14, 15, 16, 17, 18].map((major) => [major, findMajor(major)]));
 const absent = [...majors].filter(([, found]) => !found).map(([major]) => major);
 const missing = `MISSING JUDGE: PostgreSQL ${absent.join(' and ')}, so nothing was judged here. Try: node bin/majors.mjs`;
 const postgres = (major: number): PostgresBinaries => {
@@ -37,10 +37,14 @@ const directory = mkdtempSync(join(tmpdir(), 'majors-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const pairs = [
+  [13, 13],
+  [14, 14],
+  [16, 16],
   [17, 17],
   [18, 18],
   [15, 17],
   [17, 18],
+  [13, 18],
 ] as const;
 
 describe.runIf(absent.length === 0).each(pairs)('PostgreSQL %i into %i', (from, to) => {
