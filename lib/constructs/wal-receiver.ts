@@ -20,6 +20,7 @@ import type { PhysicalConfig } from '../config/physical-schema.ts';
 import type { Config } from '../config/schema.ts';
 import { lineagePrefix, walPrefix } from '../core/keys.ts';
 import type { PhysicalSettings, ReceiverInput } from '../core/physical-settings.ts';
+import { receiverCommand, receiverEnvironment } from '../core/receiver-process.ts';
 import { bucketArn, bucketKey, bucketName, keyByAlias, roleArn, secretArn, stateMachineArn, tableArn } from './arns.ts';
 import { acknowledge, allow, makeRole } from './permissions.ts';
 import { imageAsset } from './worker-cluster.ts';
@@ -70,8 +71,10 @@ export class WalReceiver extends Construct {
           // Nothing it needs is on its disk, so it has none to write to.
           readonlyRootFilesystem: true,
           linuxParameters: { initProcessEnabled: true, capabilities: { drop: ['ALL'] } },
-          entryPoint: ['node', 'tasks/wal-receiver.ts'],
-          environment: [{ name: 'PGDR_RECEIVER', value: JSON.stringify(input) }],
+          entryPoint: [...receiverCommand],
+          environment: Object.entries({ PGDR_RECEIVER: JSON.stringify(input), ...receiverEnvironment }).map(
+            ([name, value]) => ({ name, value }),
+          ),
           // What is not stored by then is still on the server.
           stopTimeout: 30,
           logConfiguration: {

@@ -41,7 +41,7 @@ export interface StreamOptions {
   readonly slot: string;
   readonly timeline: number;
   readonly start: bigint;
-  /** `sentAt`: the server's clock when it sent them, microseconds since 1970. */
+  /** `bytes` are valid during the call alone. `sentAt`: the server's clock when it sent them, microseconds since 1970. */
   readonly onWal: (bytes: Buffer, start: bigint, sentAt: number) => void;
   readonly onKeepalive: (end: bigint, sentAt: number, replyRequested: boolean) => void;
 }
@@ -160,9 +160,8 @@ class StreamQuery {
   handleCopyData({ chunk }: { chunk: Buffer }): void {
     const kind = chunk[0];
     if (kind === 0x77) {
-      // 'w': start, end, clock, bytes. pg reuses its buffer, so the bytes are copied out of it.
-      const bytes = Buffer.from(chunk.subarray(25));
-      this.options.onWal(bytes, chunk.readBigUInt64BE(1), clockOf(chunk.readBigInt64BE(17)));
+      // 'w': start, end, clock, bytes.
+      this.options.onWal(chunk.subarray(25), chunk.readBigUInt64BE(1), clockOf(chunk.readBigInt64BE(17)));
     } else if (kind === 0x6b) {
       // 'k': end, clock, whether an answer is wanted.
       this.options.onKeepalive(chunk.readBigUInt64BE(1), clockOf(chunk.readBigInt64BE(9)), chunk[17] === 1);

@@ -1,6 +1,7 @@
-import { segmentName, segmentStart } from '../../lib/core/wal.ts';
-import { joinMarks, noMarks, type WalMarks } from '../../lib/core/wal-marks.ts';
+import { segmentName } from '../../lib/core/wal.ts';
+import type { WalMarks } from '../../lib/core/wal-marks.ts';
 import { createWalScanner } from '../../lib/core/wal-records.ts';
+import { createStaging } from './staging.ts';
 
 /** A stretch of WAL inside one segment, as it becomes one object. */
 export interface Chunk {
@@ -8,8 +9,11 @@ export interface Chunk {
   readonly segment: string;
   readonly start: bigint;
   readonly end: bigint;
-  readonly bytes: readonly Buffer[];
+  /** Not to be read after {@link release}. */
+  readonly bytes: Buffer;
   readonly marks: WalMarks;
+  /** Gives the memory of `bytes` back. */
+  release(): void;
 }
 
 export interface RestorePoint {
@@ -22,7 +26,7 @@ export interface RestorePoint {
 }
 
 export interface Chunker {
-  /** The bytes that follow those before. */
+  /** The bytes that follow those before; they are copied. */
   push(bytes: Buffer, start: bigint, sentAt: number): void;
   /** Ends the current chunk, if it holds anything. */
   cut(): void;
@@ -47,47 +51,59 @@ export interface ChunkerOptions {
 /** Cuts a stream of WAL into chunks: at the end of every segment, at a size, and whenever it is told to. */
 export function createChunker(options: ChunkerOptions): Chunker {
   const { timeline, segmentBytes, chunkBytes } = options;
+  const staging = createStaging(Math.min(chunkBytes, segmentBytes));
   let position = options.start;
   let start = position;
-  let bytes: Buffer[] = [];
+  let buffer: Buffer | undefined;
   let pendingBytes = 0;
   let since: number | undefined;
-  let marks: WalMarks = noMarks;
+  let marks: Writable<WalMarks> = { commits: 0 };
   const scanner = createWalScanner({
-    onCommit: (at, end) => {
-      marks = joinMarks(marks, { commits: 1, firstCommitAt: at, lastCommitAt: at, lastCommitEnd: end });
+    onCommit(at, end) {
+      marks.commits++;
+      // Commit records are written in an order that is not quite that of their times.
+      if (marks.firstCommitAt === undefined || at < marks.firstCommitAt) marks.firstCommitAt = at;
+      if (marks.lastCommitAt === undefined || at > marks.lastCommitAt) marks.lastCommitAt = at;
+      marks.lastCommitEnd = end;
     },
     onRestorePoint: (name, at, lsn) => options.onRestorePoint({ name, timeline, lsn, at }),
   });
 
   const cut = () => {
-    if (pendingBytes === 0) return;
-    const chunk = { timeline, segment: segmentName(timeline, start, segmentBytes), start, end: position, bytes, marks };
-    bytes = [];
+    if (!buffer) return;
+    const own = buffer;
+    const chunk: Chunk = {
+      timeline,
+      segment: segmentName(timeline, start, segmentBytes),
+      start,
+      end: position,
+      bytes: own.subarray(0, pendingBytes),
+      marks,
+      release: () => staging.give(own),
+    };
+    buffer = undefined;
     pendingBytes = 0;
     since = undefined;
     start = position;
-    marks = noMarks;
+    marks = { commits: 0 };
     options.onChunk(chunk);
-  };
-  const take = (piece: Buffer, sentAt: number) => {
-    since ??= performance.now();
-    bytes.push(piece);
-    pendingBytes += piece.length;
-    position += BigInt(piece.length);
-    marks = { ...marks, sentAt };
   };
   return {
     push(given, from, sentAt) {
       if (from !== position) throw new RangeError(`WAL came from ${from}, not from ${position}`);
       for (let at = 0; at < given.length; ) {
-        const segmentEnd = segmentStart(position, segmentBytes) + BigInt(segmentBytes);
-        const room = Math.min(Number(segmentEnd - position), chunkBytes - pendingBytes, given.length - at);
-        const piece = given.subarray(at, at + room);
+        const segmentRest = segmentBytes - Number(position % BigInt(segmentBytes));
+        const room = Math.min(segmentRest, chunkBytes - pendingBytes, given.length - at);
+        const piece = at === 0 && room === given.length ? given : given.subarray(at, at + room);
+        since ??= performance.now();
+        buffer ??= staging.take();
         scanner.push(piece, position);
-        take(piece, sentAt);
+        piece.copy(buffer, pendingBytes);
+        pendingBytes += room;
+        position += BigInt(room);
+        marks.sentAt = sentAt;
         at += room;
-        if (position === segmentEnd || pendingBytes >= chunkBytes) cut();
+        if (room === segmentRest || pendingBytes >= chunkBytes) cut();
       }
     },
     cut,
@@ -102,3 +118,5 @@ export function createChunker(options: ChunkerOptions): Chunker {
     },
   };
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };

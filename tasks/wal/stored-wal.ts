@@ -17,7 +17,7 @@ import {
   type WalIdentity,
   type WalObject,
 } from '../../lib/core/wal-archive.ts';
-import { decompressor } from './zstd.ts';
+import { decompress, decompressor } from './zstd.ts';
 
 /** What of the WAL is stored, as far as a receiver has to know it to go on. */
 
@@ -107,8 +107,9 @@ export async function holdsSameWal(a: AsyncIterable<Buffer>, b: AsyncIterable<Bu
   return (await digest(a)) === (await digest(b));
 }
 
-/** Whether an object holds exactly these bytes. */
-export async function holdsSame(store: ObjectStore, key: string, raw: Buffer): Promise<boolean> {
+/** Whether an object holds the WAL that `body` is compressed from. */
+export async function holdsSame(store: ObjectStore, key: string, body: Buffer): Promise<boolean> {
+  const raw = await decompress(body);
   let at = 0;
   for await (const bytes of readWal(store, key)) {
     if (!raw.subarray(at, at + bytes.length).equals(bytes)) return false;

@@ -25,8 +25,16 @@ export interface StreamTask {
 }
 
 /** Bytes held in memory at which the server is no longer read, and below which it is again. */
-const mostHeld = 48 * 2 ** 20;
-const fewHeld = 24 * 2 ** 20;
+const mostHeld = 32 * 2 ** 20;
+const fewHeld = 16 * 2 ** 20;
+
+/**
+ * After a message smaller than this the server had no more to send, and is not read for some milliseconds: a server that
+ * flushes a thousand times a second would otherwise wake this process as often. Nothing waits for it, since a chunk is
+ * stored after seconds; in synchronous mode each flush is waited for.
+ */
+const smallMessage = 16 * 1024;
+const restMilliseconds = 20;
 
 const statusMilliseconds = 5_000;
 /** Without a word for this long, the connection is given up; the server is asked for one far more often. */
@@ -42,6 +50,7 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
   let durable = task.start;
   let heard = performance.now();
   let paused = false;
+  let resting = false;
   let broken: { error: unknown } | undefined;
   const breakOff = (error: unknown) => {
     broken ??= { error };
@@ -61,7 +70,7 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
       if (task.synchronous && uploader.isIdle) chunker.cut();
       if (paused && uploader.heldBytes < fewHeld) {
         paused = false;
-        replication.resume();
+        if (!resting) replication.resume();
       }
     },
     onFailure: breakOff,
@@ -79,6 +88,15 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
   const hear = (sentAt: number) => {
     heard = performance.now();
     state.serverClock = { at: sentAt, told: heard };
+  };
+
+  const rest = () => {
+    resting = true;
+    replication.pause();
+    setTimeout(() => {
+      resting = false;
+      if (!paused) replication.resume();
+    }, restMilliseconds);
   };
 
   const onWal = (bytes: Buffer, start: bigint, sentAt: number) => {
@@ -100,6 +118,7 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
       replication.pause();
       log('reading stops until the store has taken what is held', { heldBytes: uploader.heldBytes });
     }
+    if (!task.synchronous && !resting && bytes.length < smallMessage) rest();
   };
   const guard =
     <A extends unknown[]>(handle: (...given: A) => void) =>

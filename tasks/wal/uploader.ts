@@ -11,7 +11,7 @@ import { compress } from './zstd.ts';
 
 export interface Uploader {
   add(chunk: Chunk): void;
-  /** Bytes of WAL that are held in memory until they are stored. */
+  /** Bytes that are held in memory until they are stored: WAL until it is compressed, then what became of it. */
   readonly heldBytes: number;
   readonly isIdle: boolean;
   /** Resolves when all that was added is durable; rejects with what made that impossible. */
@@ -31,6 +31,15 @@ export interface UploaderOptions {
   readonly signal: AbortSignal;
 }
 
+interface Entry {
+  readonly chunk: Chunk;
+  readonly body: Promise<Buffer>;
+  /** Held for it. */
+  bytes: number;
+  stored: boolean;
+  started: boolean;
+}
+
 /** Milliseconds between two attempts at one chunk, at the most: what a store that is back may be kept waiting. */
 const longestPause = 2_000;
 
@@ -40,7 +49,7 @@ const longestPause = 2_000;
  */
 export function createUploader(options: UploaderOptions): Uploader {
   const { store, of, signal, assertHolder } = options;
-  const queue: { readonly chunk: Chunk; stored: boolean; started: boolean; readonly bytes: number }[] = [];
+  const queue: Entry[] = [];
   let held = 0;
   let running = 0;
   let failed: { error: unknown } | undefined;
@@ -65,7 +74,7 @@ export function createUploader(options: UploaderOptions): Uploader {
       if (entry.started) continue;
       entry.started = true;
       running++;
-      void storeChunk(entry.chunk).then(
+      void storeChunk(entry).then(
         () => {
           running--;
           entry.stored = true;
@@ -88,11 +97,10 @@ export function createUploader(options: UploaderOptions): Uploader {
     }
   };
 
-  const storeChunk = async (chunk: Chunk): Promise<void> => {
+  const storeChunk = async ({ chunk, body: compressed }: Entry): Promise<void> => {
     const { segment, start, end, marks } = chunk;
     const key = walPartKey(of, segment, start, end);
-    const raw = chunk.bytes.length === 1 ? (chunk.bytes[0] as Buffer) : Buffer.concat(chunk.bytes);
-    const body = await compress(raw);
+    const body = await compressed;
     for (let pause = 200; ; pause = Math.min(longestPause, pause * 2)) {
       signal.throwIfAborted();
       assertHolder();
@@ -103,7 +111,7 @@ export function createUploader(options: UploaderOptions): Uploader {
         if (!(error instanceof PgdrError)) throw error;
         if (error.name === 'ManifestConflict') {
           // The same WAL compressed by another version of the library is the same WAL.
-          if (await holdsSame(store, key, raw)) return;
+          if (await holdsSame(store, key, body)) return;
           const where = `timeline ${chunk.timeline}, ${formatLsn(start)} to ${formatLsn(end)}`;
           throw new PgdrError('WalConflict', `other WAL is stored for ${where}`, { cause: error });
         }
@@ -116,9 +124,21 @@ export function createUploader(options: UploaderOptions): Uploader {
 
   return {
     add(chunk) {
-      const bytes = Number(chunk.end - chunk.start);
-      queue.push({ chunk, stored: false, started: false, bytes });
-      held += bytes;
+      held += chunk.bytes.length;
+      const entry: Entry = {
+        chunk,
+        body: compress(chunk.bytes),
+        bytes: chunk.bytes.length,
+        stored: false,
+        started: false,
+      };
+      // At once, not when its turn has come: while the store is out, what waits is small.
+      entry.body.then((body) => {
+        chunk.release();
+        held += body.length - entry.bytes;
+        entry.bytes = body.length;
+      }, fail);
+      queue.push(entry);
       pump();
     },
     get heldBytes() {

@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { constants, createZstdCompress, createZstdDecompress, zstdCompress } from 'node:zlib';
+import { constants, createZstdCompress, createZstdDecompress, zstdCompress, zstdDecompress } from 'node:zlib';
 
 /** Level 1, and a checksum in each frame so that a flipped bit never passes for WAL. */
 const options = {
@@ -8,5 +8,9 @@ const options = {
 const compressWhole = promisify(zstdCompress);
 
 export const compress = (bytes: Buffer): Promise<Buffer> => compressWhole(bytes, options);
-export const compressor = () => createZstdCompress(options);
-export const decompressor = () => createZstdDecompress();
+export const decompress = promisify(zstdDecompress) as (bytes: Buffer) => Promise<Buffer>;
+
+/** Of streams: each piece is a trip to another thread and back, so they are large. */
+const chunkSize = 256 * 1024;
+export const compressor = () => createZstdCompress({ ...options, chunkSize });
+export const decompressor = () => createZstdDecompress({ chunkSize });

@@ -11,6 +11,7 @@ import { getText, list, type ObjectStore } from '../../lib/aws/object-store.ts';
 import { parseWalKey, walPrefix } from '../../lib/core/keys.ts';
 import { parseLsn } from '../../lib/core/lsn.ts';
 import type { ReceiverInput } from '../../lib/core/physical-settings.ts';
+import { receiverCommand, receiverEnvironment } from '../../lib/core/receiver-process.ts';
 import { timelineDigits } from '../../lib/core/wal.ts';
 import { endOf, gapsOf, planSegment, readArchive, type WalArchive } from '../../lib/core/wal-archive.ts';
 import { type ApiCall, AwsError } from '../../local/facade.ts';
@@ -46,7 +47,7 @@ export interface WalWorld {
   readonly table: LeaseTable;
   server: Postgres;
   readonly of: typeof of;
-  startReceiver(changes?: Partial<ReceiverInput['physical']>): Receiver;
+  startReceiver(changes?: Partial<ReceiverInput['physical']>, leaseMilliseconds?: number): Receiver;
   /** Points the secret at another server. */
   moveTo(server: Postgres): Promise<void>;
   readonly faults: StoreFaults;
@@ -135,13 +136,13 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
       world.server = to;
       if (!servers.includes(to)) servers.push(to);
     },
-    startReceiver(changes = {}) {
+    startReceiver(changes = {}, leaseMilliseconds = 4_000) {
       const input: ReceiverInput = {
         ...of,
         bucket,
         lock: { mode: 'GOVERNANCE', seconds: 86_400 },
         backupStateMachineArn: `arn:aws:states:${region}:111122223333:stateMachine:acme-backup-physical`,
-        leaseMilliseconds: 4_000,
+        leaseMilliseconds,
         physical: {
           schemaVersion: 1,
           secret,
@@ -244,9 +245,18 @@ async function writeWal(archive: WalArchive, store: ObjectStore, folder: string)
 }
 
 function spawnReceiver(environment: Record<string, string>): Receiver {
-  const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, '../../tasks/wal-receiver.ts')], {
+  const [, ...args] = receiverCommand;
+  const child: ChildProcess = spawn(process.execPath, args, {
+    cwd: join(import.meta.dirname, '../..'),
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PATH: process.env.PATH, TZ: 'UTC', ...environment },
+    env: {
+      PATH: process.env.PATH,
+      TZ: 'UTC',
+      // To profile a receiver: --cpu-prof, which writes its file when the receiver is stopped.
+      NODE_OPTIONS: process.env.SCENARIO_NODE_OPTIONS ?? '',
+      ...receiverEnvironment,
+      ...environment,
+    },
   });
   const ended = new Promise<void>((done) => child.once('exit', () => done()));
   const lines: Record<string, unknown>[] = [];

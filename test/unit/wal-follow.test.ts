@@ -104,8 +104,7 @@ describe('chunks', () => {
             start,
             segmentBytes: mib,
             chunkBytes,
-            onChunk: ({ start, end, segment, bytes }) =>
-              chunks.push({ start, end, segment, length: bytes.reduce((sum, b) => sum + b.length, 0) }),
+            onChunk: ({ start, end, segment, bytes }) => chunks.push({ start, end, segment, length: bytes.length }),
             onRestorePoint: () => {},
           });
           let at = start;
