@@ -1,3 +1,4 @@
+import { Accounts } from './accounts.ts';
 import { type AssemblyStack, type DockerImage, readAssembly } from './assembly.ts';
 import { type DeployedStack, deployAssembly } from './deploy.ts';
 import type { ApiCall, Interceptor, World } from './facade.ts';
@@ -19,6 +20,8 @@ export interface CloudOptions {
   readonly port?: number;
   /** @default '111122223333' */
   readonly account?: string;
+  /** Shared by the clouds of several accounts, each of which enters itself. @default this one alone */
+  readonly accounts?: Accounts;
   /** Names, display names or artifact ids of the stacks to deploy. @default all of the assembly */
   readonly stacks?: readonly string[];
   /** Directories put first on the PATH of a container, in place of what its image would hold. */
@@ -80,10 +83,12 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const assembly = readAssembly(options.assembly);
   const stacks = chosenStacks(assembly.stacks, options.stacks);
   let log: Services['logs']['write'] | undefined;
+  const accounts = options.accounts ?? new Accounts();
   const host = await startHost({
     directory: options.directory,
     regions: [...new Set(stacks.map(({ region }) => region))],
     account: options.account,
+    accounts,
     port: options.port,
     verbose: options.verbose,
     clock: { rate: options.clockRate },
@@ -97,10 +102,17 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       containerPath: options.containerPath,
       imageRoot: options.imageRoot,
       dnsPort: options.dnsPort,
+      accounts,
       containerCredentialsPath: identity.containerCredentialsPath,
     });
     log = services.logs.write;
-    if (options.enforcePermissions !== false) host.enforce(createAuthority(world.account, services.iam, host.facades));
+    if (accounts.has(world.account)) throw new Error(`There is a cloud of account ${world.account} already.`);
+    accounts.set(world.account, { world, identity, ledger, roles: services.iam, bucketOf: services.s3.bucketOf });
+    const roles = {
+      trustOf: services.iam.trustOf,
+      policiesOf: (arn: string) => accounts.get(arn.split(':')[4] ?? '')?.roles.policiesOf(arn),
+    };
+    if (options.enforcePermissions !== false) host.enforce(createAuthority(world.account, roles, host.facades));
     const deployed = await deployAssembly(assembly, stacks, {
       world,
       facades: host.facades,
@@ -119,13 +131,20 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       intercept: host.intercept,
       calls: ledger.calls,
       usage: ledger.usage,
-      unusedPermissions: () => unusedPermissions(services.iam.statements(), ledger.usage()),
+      unusedPermissions: () => {
+        // What a role of this account did in another one was recorded there.
+        const everywhere = [...accounts.values()].flatMap((member) => member.ledger.usage());
+        return unusedPermissions(services.iam.statements(), everywhere);
+      },
       now: world.now,
       advance: world.clock.advance,
       outage: (place, state) => setOutage(world, place, state),
       setCredentialTerms: identity.setTerms,
       stackOutputs: (stack) => only(deployed, stack).outputs,
-      close: host.close,
+      close: () => {
+        accounts.delete(world.account);
+        return host.close();
+      },
     };
   } catch (error) {
     await host.close().catch((failure: unknown) => options.verbose?.(String(failure)));

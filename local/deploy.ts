@@ -2,7 +2,14 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type Assembly, type AssemblyStack, inDependencyOrder } from './assembly.ts';
 import type { Facade, MadeResource, ResourceMaker, World } from './facade.ts';
 import { NO_VALUE, resolve, resolveCondition, type Scope } from './intrinsics.ts';
-import { checkTemplate, creationOrder, PSEUDO_PARAMETERS, problemsError, type TemplateParameter } from './template.ts';
+import {
+  checkTemplate,
+  creationOrder,
+  kindOf,
+  PSEUDO_PARAMETERS,
+  problemsError,
+  type TemplateParameter,
+} from './template.ts';
 
 /** A stack whose resources have been made. */
 export interface DeployedStack {
@@ -80,7 +87,7 @@ async function deployStack(
   for (const logicalId of creationOrder(template, scope.condition)) {
     const { Type: type, Properties } = template.Resources?.[logicalId] ?? { Type: '' };
     await within(`${stack.name}/${logicalId} (${type})`, async () => {
-      const maker = makers.get(type);
+      const maker = makers.get(kindOf(type));
       if (maker === undefined) throw new Error('no facade makes this type');
       const properties = resolve(Properties ?? {}, scope);
       const result = await maker(properties, {

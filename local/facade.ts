@@ -180,6 +180,8 @@ export interface Facade {
   readonly anonymous?: (url: URL) => AnonymousAnswer | undefined;
   /** What policies have to know of one of this service's resources; undefined for one that does not exist. */
   readonly accessOf?: (arn: string) => ResourceAccess | undefined;
+  /** Why a resource serves nobody at the moment, whatever policies say: a key that is disabled. */
+  readonly unusable?: (arn: string) => AwsError | undefined;
   /** CloudFormation types that this facade makes. */
   readonly resources?: Readonly<Record<string, ResourceMaker>>;
   /** Stops what runs (processes, timers). */

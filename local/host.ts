@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import type { Accounts } from './accounts.ts';
 import { type ClockOptions, createCloudClock } from './clock.ts';
 import type { ApiCall, Facade, Interceptor, World } from './facade.ts';
 import { createHttpServer } from './http.ts';
@@ -14,6 +15,8 @@ export interface HostOptions {
   readonly regions: readonly string[];
   /** @default '111122223333' */
   readonly account?: string;
+  /** Other accounts, whose principals may call here too. @default none */
+  readonly accounts?: Accounts;
   /** 0 takes a free one. @default 0 */
   readonly port?: number;
   readonly verbose?: (line: string) => void;
@@ -61,7 +64,14 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const note = (message: string): void => options.verbose?.(message);
 
   mkdirSync(options.directory, { recursive: true });
-  const server = createHttpServer({ identity, facades, outages, note });
+  const callers: Identity = {
+    ...identity,
+    principalOf: (key) =>
+      [identity, ...(options.accounts?.others(account) ?? []).map((other) => other.identity)]
+        .map((each) => each.principalOf(key))
+        .find((principal) => principal !== undefined),
+  };
+  const server = createHttpServer({ identity: callers, facades, outages, note });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port ?? 0, '127.0.0.1', resolve);
@@ -89,7 +99,11 @@ export async function startHost(options: HostOptions): Promise<Host> {
       const decision = authority?.decide(caller, asked);
       const permission = { ...asked, resource: decision?.resource ?? asked.resource };
       ledger.ask(caller.principal, permission, decision);
-      if (decision === undefined || decision.allowed) return undefined;
+      if (decision === undefined || decision.allowed) {
+        // A service answers for its own resources itself.
+        const owner = asked.action.split(':')[0] as string;
+        return owner === caller.service ? undefined : facades.get(owner)?.unusable?.(permission.resource);
+      }
       return accessDenied(caller.service, caller.principal, permission, decision.reason);
     },
     assertTrusted: (roleArn, by) => {

@@ -1,3 +1,5 @@
+import type { Accounts } from './accounts.ts';
+import { createCloudFormation } from './facades/cloudformation.ts';
 import { createCloudWatch } from './facades/cloudwatch.ts';
 import { createDynamoDb } from './facades/dynamodb.ts';
 import { createEc2 } from './facades/ec2.ts';
@@ -43,7 +45,7 @@ export interface Services {
  */
 export function createServices(
   host: Host,
-  options: TaskOptions & LambdaOptions & Pick<Route53Options, 'dnsPort'>,
+  options: TaskOptions & LambdaOptions & Pick<Route53Options, 'dnsPort'> & { readonly accounts?: Accounts },
 ): Services {
   const { world } = host;
   for (const create of [createInert, createSts, createSecretsManager, createDynamoDb]) host.add(create(world));
@@ -51,7 +53,7 @@ export function createServices(
   const kms = host.add(createKms(world));
   const ssm = host.add(createSsm(world));
   const onMetric: OnMetric = (sample) => cloudwatch.record(sample);
-  const s3 = host.add(createS3(world, { onMetric }));
+  const s3 = host.add(createS3(world, { onMetric, accounts: options.accounts }));
   const cloudwatch = host.add(
     createCloudWatch(world, { publishFromService: (...message) => sns.publishFromService(...message) }),
   );
@@ -64,6 +66,7 @@ export function createServices(
     return `${address}:${port}`;
   };
   const lambda = host.add(createLambda(world, { ...options, nameServer, onMetric }));
+  host.add(createCloudFormation(world, { invoke: lambda.invokeAsDeployer }));
   const sqs = host.add(createSqs(world, { onMetric }));
   const { invokeFromService } = lambda;
   const sns = host.add(createSns(world, { invokeFromService, sendFromService: sqs.sendFromService }));

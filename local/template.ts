@@ -69,6 +69,10 @@ export interface Problem {
   readonly what: string;
 }
 
+/** Types of the author's own are all made in one way. */
+export const kindOf = (type: string): string =>
+  type.startsWith('Custom::') ? 'AWS::CloudFormation::CustomResource' : type;
+
 /** Everything in a template that would not be carried out as AWS does; empty when all of it is known. */
 export function checkTemplate(stack: string, template: Template, knownTypes: ReadonlySet<string>): Problem[] {
   const problems: Problem[] = [];
@@ -97,7 +101,7 @@ export function checkTemplate(stack: string, template: Template, knownTypes: Rea
     expectOnly(name, parameter, PARAMETER_ATTRIBUTES, 'parameter attribute');
   for (const [name, condition] of Object.entries(template.Conditions ?? {})) checkValue(name, condition);
   for (const [logicalId, resource] of Object.entries(resources)) {
-    if (!knownTypes.has(resource.Type)) report(logicalId, `unknown resource type ${resource.Type}`);
+    if (!knownTypes.has(kindOf(resource.Type))) report(logicalId, `unknown resource type ${resource.Type}`);
     expectOnly(logicalId, resource, RESOURCE_ATTRIBUTES, 'resource attribute');
     checkValue(logicalId, resource.Properties);
     checkCondition(logicalId, resource.Condition);

@@ -16,10 +16,12 @@ interface Key {
   readonly multiRegion: boolean;
   /** The primary's ARN, for a replica. */
   readonly primaryArn: string | undefined;
-  readonly enabled: boolean;
+  enabled: boolean;
+  /** When it will be gone, in milliseconds since the epoch; absent unless its deletion is scheduled. */
+  deletedAt?: number;
   readonly manager: 'CUSTOMER' | 'AWS';
   readonly createdAt: Date;
-  readonly policy: unknown;
+  policy: unknown;
 }
 
 /** KMS: symmetric keys that truly encrypt (AES-256-GCM; the encryption context is authenticated with the data). */
@@ -41,7 +43,7 @@ export function createKms(world: World): Facade & {
 
   /** A key by its id, ARN, alias or alias ARN. AWS's own keys (`alias/aws/…`) come to be when first asked for. */
   const find = (region: string, id: string): Key | undefined => {
-    if (id.startsWith('arn:') && id.split(':')[3] !== region) return undefined;
+    if (id.startsWith('arn:') && (id.split(':')[3] !== region || id.split(':')[4] !== world.account)) return undefined;
     const plain = id.startsWith('arn:') ? (id.split(':')[5] ?? '').replace(/^key\//, '') : id;
     if (!plain.startsWith('alias/')) return keys.get(arnOf(region, plain));
     const target = aliases.get(`${region} ${plain}`);
@@ -71,10 +73,18 @@ export function createKms(world: World): Facade & {
     const key = id === undefined ? undefined : find(context.region, id);
     const conditions = encryptionConditions((input.EncryptionContext ?? {}) as Record<string, string>);
     await authorize(context, { operation, resource: key?.arn ?? id ?? '*', input, conditions });
-    if (key === undefined) throw new AwsError('NotFoundException', `There is no key ${id} in ${context.region}.`);
-    if (!key.enabled && operation !== 'DescribeKey')
-      throw new AwsError('DisabledException', `The key ${key.arn} is disabled.`);
+    const state = key && stateOf(key);
+    if (key === undefined || state === 'Deleted')
+      throw new AwsError('NotFoundException', `There is no key ${id} in ${context.region}.`);
+    const taken = (STATES[operation] ?? ['Enabled']).includes(state as KeyState);
+    if (!taken && state === 'Disabled') throw new AwsError('DisabledException', `The key ${key.arn} is disabled.`);
+    if (!taken) throw new AwsError('KMSInvalidStateException', `The key ${key.arn} is ${state}.`);
     return key;
+  };
+
+  const stateOf = ({ enabled, deletedAt }: Key): KeyState => {
+    if (deletedAt !== undefined) return deletedAt > world.now() ? 'PendingDeletion' : 'Deleted';
+    return enabled ? 'Enabled' : 'Disabled';
   };
 
   const dataKey = async (operation: string, input: any, context: CallContext) => {
@@ -93,10 +103,57 @@ export function createKms(world: World): Facade & {
       const own = [...aliases].filter(([, target]) => target === key.arn).map(([alias]) => alias.split(' ')[1] ?? '');
       return { arn: key.arn, policy: key.policy, conditions: { 'kms:ResourceAliases': own } };
     },
+    unusable: (arn) => {
+      const key = find(arn.split(':')[3] ?? '', arn);
+      const state = key && stateOf(key);
+      if (state === undefined || state === 'Enabled') return undefined;
+      if (state === 'Disabled') return new AwsError('KMS.DisabledException', `The key ${arn} is disabled.`);
+      if (state === 'Deleted') return new AwsError('KMS.NotFoundException', `The key ${arn} does not exist.`);
+      return new AwsError('KMS.KMSInvalidStateException', `The key ${arn} is pending deletion.`);
+    },
     operations: {
       DescribeKey: async (input, context) => {
         const key = await checked('DescribeKey', input.KeyId, context, input);
-        return { KeyMetadata: describe(key, world.account) };
+        return { KeyMetadata: describe(key, stateOf(key), world.account) };
+      },
+      DisableKey: async (input, context) => {
+        const key = await checked('DisableKey', input.KeyId, context, input);
+        key.enabled = false;
+        return {};
+      },
+      EnableKey: async (input, context) => {
+        const key = await checked('EnableKey', input.KeyId, context, input);
+        key.enabled = true;
+        return {};
+      },
+      ScheduleKeyDeletion: async (input, context) => {
+        const key = await checked('ScheduleKeyDeletion', input.KeyId, context, input);
+        const days = input.PendingWindowInDays ?? 30;
+        if (!(days >= 7 && days <= 30)) throw new AwsError('ValidationException', 'PendingWindowInDays: 7 to 30.');
+        key.deletedAt = world.now() + days * 86_400_000;
+        const DeletionDate = new Date(key.deletedAt);
+        return { KeyId: key.arn, DeletionDate, KeyState: 'PendingDeletion', PendingWindowInDays: days };
+      },
+      CancelKeyDeletion: async (input, context) => {
+        const key = await checked('CancelKeyDeletion', input.KeyId, context, input);
+        key.deletedAt = undefined;
+        key.enabled = false;
+        return { KeyId: key.arn };
+      },
+      GetKeyPolicy: async (input, context) => {
+        const key = await checked('GetKeyPolicy', input.KeyId, context, input);
+        return { Policy: JSON.stringify(key.policy), PolicyName: 'default' };
+      },
+      PutKeyPolicy: async (input, context) => {
+        const key = await checked('PutKeyPolicy', input.KeyId, context, input);
+        try {
+          const policy = JSON.parse(input.Policy);
+          readPolicy('KeyPolicy', policy, 'resource');
+          key.policy = policy;
+        } catch (error) {
+          throw new AwsError('MalformedPolicyDocumentException', (error as Error).message);
+        }
+        return {};
       },
       Encrypt: async (input, context) => {
         const key = await checked('Encrypt', input.KeyId, context, shown(input));
@@ -195,6 +252,19 @@ export function createKms(world: World): Facade & {
   };
 }
 
+type KeyState = 'Enabled' | 'Disabled' | 'PendingDeletion' | 'Deleted';
+
+/** In which states of its key an operation is carried out, where it is not the enabled one alone. */
+const STATES: Readonly<Record<string, readonly KeyState[]>> = {
+  DescribeKey: ['Enabled', 'Disabled', 'PendingDeletion'],
+  DisableKey: ['Enabled', 'Disabled'],
+  EnableKey: ['Enabled', 'Disabled'],
+  ScheduleKeyDeletion: ['Enabled', 'Disabled'],
+  CancelKeyDeletion: ['PendingDeletion'],
+  GetKeyPolicy: ['Enabled', 'Disabled', 'PendingDeletion'],
+  PutKeyPolicy: ['Enabled', 'Disabled', 'PendingDeletion'],
+};
+
 const KEY_PROPERTIES = [
   'KeyPolicy',
   'Description',
@@ -251,15 +321,16 @@ function authenticated(encryptionContext: unknown): Buffer {
   return createHash('sha256').update(JSON.stringify(pairs)).digest();
 }
 
-const describe = (key: Key, account: string): Record<string, unknown> => ({
+const describe = (key: Key, state: KeyState, account: string): Record<string, unknown> => ({
   AWSAccountId: account,
   KeyId: key.id,
   Arn: key.arn,
   CreationDate: key.createdAt,
-  Enabled: key.enabled,
+  Enabled: state === 'Enabled',
   Description: key.description,
   KeyUsage: 'ENCRYPT_DECRYPT',
-  KeyState: key.enabled ? 'Enabled' : 'Disabled',
+  KeyState: state,
+  ...(key.deletedAt !== undefined && { DeletionDate: new Date(key.deletedAt) }),
   Origin: 'AWS_KMS',
   KeyManager: key.manager,
   KeySpec: 'SYMMETRIC_DEFAULT',

@@ -35,6 +35,8 @@ export interface LambdaFacade extends Facade {
     payload: string,
     from: { servicePrincipal: string; sourceArn: string },
   ): Promise<void>;
+  /** Queues an event of CloudFormation, which calls in the name of whoever deploys. */
+  invokeAsDeployer(functionArn: string, payload: string): void;
 }
 
 interface Entry {
@@ -278,6 +280,9 @@ export function createLambda(world: World, options: LambdaOptions): LambdaFacade
       await authorize(context, { operation: 'Invoke', action: 'InvokeFunction', resource, input, conditions });
       const entry = found(located);
       queue(entry, payload);
+    },
+    invokeAsDeployer: (functionArn, payload) => {
+      queue(found(locate(functionArn, functionArn.split(':')[3] ?? '')), payload);
     },
     close: async () => {
       closing.abort();

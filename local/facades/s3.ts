@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import type { Accounts } from '../accounts.ts';
 import { AwsError, type CallContext, type Facade, type ResourceContext, type World } from '../facade.ts';
 import type { MetricSample } from '../runtime/metric.ts';
 import { hideAbsence, permissionsOf } from './s3/access.ts';
@@ -32,6 +33,7 @@ export interface S3 extends Facade {
   readonly resources: NonNullable<Facade['resources']>;
   /** The file that holds an object's bytes, the current version's where none is named. */
   locate(bucket: string, key: string, versionId?: string): string | undefined;
+  bucketOf(name: string): Bucket | undefined;
   /** The document of a bucket's AWS::S3::BucketPolicy. */
   policyOf(bucket: string): unknown;
   /** Copies to other buckets: how long they take, and how many are to be made. */
@@ -44,13 +46,21 @@ export interface S3 extends Facade {
 export interface S3Options {
   /** Told of the metrics of replication rules. */
   readonly onMetric?: (sample: MetricSample) => void;
+  /** Whose buckets can be copied to beside this account's. */
+  readonly accounts?: Accounts;
 }
 
 /** S3 with its bytes on disk below `<world.directory>/s3`; it outlives the process and is adopted by the next one. */
-export function createS3(world: World, { onMetric = () => {} }: S3Options = {}): S3 {
+export function createS3(world: World, { onMetric = () => {}, accounts }: S3Options = {}): S3 {
   const root = join(world.directory, 's3');
-  const replication = startReplication(world, (name) => buckets.get(name), onMetric);
-  const buckets = bucketChanges.openBuckets(root, world.now, replication);
+  const replication = startReplication(world, (name) => buckets.destination(name), onMetric);
+  const buckets = bucketChanges.openBuckets(root, world, replication, (name) => {
+    for (const other of accounts?.others(world.account) ?? []) {
+      const bucket = other.bucketOf(name);
+      if (bucket) return { bucket, world: other.world };
+    }
+    return undefined;
+  });
   const lifecycle = startLifecycle(world, buckets);
 
   const operations: Record<string, (call: Call) => Promise<void> | void> = {
@@ -190,6 +200,7 @@ export function createS3(world: World, { onMetric = () => {} }: S3Options = {}):
       const version = bucket && (versionId === undefined ? current(bucket, key) : findVersion(bucket, key, versionId));
       return bucket && version && dataFile(bucket, version);
     },
+    bucketOf: (name) => buckets.get(name),
     policyOf: (name) => buckets.get(name)?.policy,
     accessOf: (arn) => {
       const bucket = buckets.get(arn.replace(/^arn:aws:s3:::/, '').split('/')[0] ?? '');

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { accountOf } from '../accounts.ts';
 import type { Facade, Principal, World } from '../facade.ts';
 
 /** AWS Security Token Service: who am I. */
@@ -19,7 +20,8 @@ export function createSts(world: World): Facade {
           needs: [],
           input: {},
         });
-        return { UserId: userId(context.principal, world.account), Account: world.account, Arn: context.principal.arn };
+        const account = accountOf(context.principal) ?? world.account;
+        return { UserId: userId(context.principal, account), Account: account, Arn: context.principal.arn };
       },
     },
   };

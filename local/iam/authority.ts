@@ -1,9 +1,10 @@
+import { accountOf } from '../accounts.ts';
 import type { Caller, Facade, Permission, ServiceRole } from '../facade.ts';
 import type { RequestValues } from './condition.ts';
 import { type Decision, evaluate, type Question } from './evaluate.ts';
 import { type PolicyDocument, readPolicy, type Statement } from './policy.ts';
 
-/** The roles of a cloud, as `facades/iam.ts` keeps them. */
+/** The roles that may call, as `facades/iam.ts` keeps them. */
 export interface Roles {
   policiesOf(roleArn: string): readonly { readonly statements: readonly Statement[] }[] | undefined;
   trustOf(roleArn: string): PolicyDocument | undefined;
@@ -59,10 +60,15 @@ export function createAuthority(account: string, roles: Roles, facades: readonly
 }
 
 /** The global condition keys, and those of the call. */
-function valuesOf(account: string, { principal, region }: Caller, conditions: Permission['conditions']): RequestValues {
+function valuesOf(
+  resourceAccount: string,
+  { principal, region }: Caller,
+  conditions: Permission['conditions'],
+): RequestValues {
   const { arn, roleArn, service } = principal;
+  const account = accountOf(principal);
   const values: Readonly<Record<string, string | readonly string[] | undefined>> = {
-    'aws:PrincipalAccount': service === undefined ? account : undefined,
+    'aws:PrincipalAccount': account,
     'aws:PrincipalArn': service === undefined ? (roleArn ?? arn) : undefined,
     'aws:PrincipalIsAWSService': String(service !== undefined),
     'aws:PrincipalServiceName': service,
@@ -71,7 +77,8 @@ function valuesOf(account: string, { principal, region }: Caller, conditions: Pe
     // HTTPS endpoints. Taken for insecure, every policy that insists on TLS would refuse everything.
     'aws:SecureTransport': 'true',
     'aws:ViaAWSService': 'false',
-    'kms:CallerAccount': account,
+    'aws:ResourceAccount': resourceAccount,
+    'kms:CallerAccount': account ?? resourceAccount,
     's3:TlsVersion': '1.3',
     ...conditions,
   };

@@ -56,6 +56,7 @@ const SINGLE_KEYS = [
   'aws:PrincipalIsAWSService',
   'aws:PrincipalServiceName',
   'aws:RequestedRegion',
+  'aws:ResourceAccount',
   'aws:SecureTransport',
   'aws:SourceAccount',
   'aws:SourceArn',

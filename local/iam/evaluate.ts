@@ -1,3 +1,4 @@
+import { accountOf } from '../accounts.ts';
 import type { Principal } from '../facade.ts';
 import { holds, type RequestValues } from './condition.ts';
 import { type Lookup, matchesArn, matchesPattern } from './pattern.ts';
@@ -5,6 +6,7 @@ import type { Statement } from './policy.ts';
 
 /** What is asked: may this principal take this action on this resource? */
 export interface Question {
+  /** Which the resource belongs to. */
   readonly account: string;
   readonly principal: Principal;
   readonly action: string;
@@ -28,8 +30,8 @@ export type Decision =
   | { readonly allowed: false; readonly reason: string };
 
 /**
- * AWS's evaluation within one account: an explicit Deny ends it; else an Allow of the identity's or of the resource's
- * policy suffices. A KMS key's own policy has to allow the principal, or its account, whose identities' policies then
+ * AWS's evaluation: an explicit Deny ends it; else, within one account, an Allow of the identity's or of the resource's
+ * policy suffices, and a principal of another account needs both. A KMS key's own policy has to allow the principal, or its account, whose identities' policies then
  * have to allow it too. The administrator is held back by an explicit Deny alone.
  */
 export function evaluate(question: Question, { identity, resource, resourceDecides }: Policies): Decision {
@@ -41,9 +43,12 @@ export function evaluate(question: Question, { identity, resource, resourceDecid
   if (own.some(({ effect }) => effect === 'Deny')) return denied('with an explicit deny in an identity-based policy');
   if (applying.some(({ statement }) => statement.effect === 'Deny'))
     return denied('with an explicit deny in a resource-based policy');
+  const foreign = (accountOf(principal) ?? question.account) !== question.account;
+  if (foreign && applying.length === 0) return denied(`because no resource-based policy allows the ${action} action`);
   if (identity === undefined && principal.service === undefined) return { allowed: true, by: [] };
 
   const by = own.map(({ id }) => id);
+  if (foreign && by.length === 0) return denied(`because no identity-based policy allows the ${action} action`);
   if (applying.some(({ scope }) => scope === 'principal')) return { allowed: true, by };
   const delegated = !resourceDecides || applying.some(({ scope }) => scope === 'account');
   if (!delegated || identity === undefined)
@@ -66,10 +71,11 @@ export function applies(statement: Statement, { action, resource, values }: Ques
 }
 
 /** Whether a resource's statement names the principal itself, or only the account that it belongs to. */
-function concerns({ principals }: Statement, { account, principal }: Question): 'principal' | 'account' | undefined {
+function concerns({ principals }: Statement, { principal }: Question): 'principal' | 'account' | undefined {
   if (principals === undefined) return undefined;
   if (principals.anybody) return 'principal';
   if (principal.service !== undefined) return principals.services.includes(principal.service) ? 'principal' : undefined;
+  const account = accountOf(principal) ?? '';
   const root = `arn:aws:iam::${account}:root`;
   const named = [principal.arn, principal.roleArn].some((arn) => arn !== undefined && principals.aws.includes(arn));
   if (named) return 'principal';

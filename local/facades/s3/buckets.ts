@@ -1,8 +1,19 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { World } from '../../facade.ts';
+import { readPolicy } from '../../iam/policy.ts';
 import { receiveDocument } from './body.ts';
+import { lifecycleOf, lifecycleProperty } from './lifecycle-rules.ts';
 import { lockRuleOf } from './lock.ts';
-import { type Bucket, type BucketConfiguration, type Buckets, type Call, type Replicator, s3Error } from './model.ts';
+import {
+  type Bucket,
+  type BucketConfiguration,
+  type Buckets,
+  type Call,
+  type Destination,
+  type Replicator,
+  s3Error,
+} from './model.ts';
 import { assertDestinations, replicationOf } from './replication-rules.ts';
 import { assertBucketName } from './resources.ts';
 import { openBucket } from './store.ts';
@@ -13,16 +24,27 @@ import { fromXml, malformed } from './xml.ts';
 /** Beside a bucket that the API made: what it takes to open it again. */
 const lastingFile = 'bucket.json';
 
-export function openBuckets(root: string, now: () => number, replicator: Replicator): Buckets {
+export function openBuckets(
+  root: string,
+  world: World,
+  replicator: Replicator,
+  elsewhere: (name: string) => Destination | undefined,
+): Buckets {
+  const { now } = world;
   const buckets = new Map<string, Bucket>();
   mkdirSync(root, { recursive: true });
   for (const name of readdirSync(root)) {
     const file = join(root, name, lastingFile);
     if (!existsSync(file)) continue;
-    const { region, configuration, created } = JSON.parse(readFileSync(file, 'utf8'));
-    buckets.set(name, openBucket(root, name, region, configuration, created, replicator));
+    const { region, configuration, created, policy } = JSON.parse(readFileSync(file, 'utf8'));
+    const bucket = openBucket(root, name, region, configuration, created, replicator);
+    buckets.set(name, Object.assign(bucket, { policy }));
   }
   return Object.assign(buckets, {
+    destination(name: string) {
+      const bucket = buckets.get(name);
+      return bucket ? { bucket, world } : elsewhere(name);
+    },
     create(name: string, region: string, configuration: BucketConfiguration, lasting: boolean) {
       const bucket = openBucket(root, name, region, configuration, now(), replicator);
       buckets.set(name, bucket);
@@ -38,9 +60,9 @@ export function openBuckets(root: string, now: () => number, replicator: Replica
 }
 
 /** Writes down what a bucket of the API has become. */
-function keep({ directory, region, configuration, created }: Bucket): void {
+function keep({ directory, region, configuration, created, policy }: Bucket): void {
   const file = join(directory, lastingFile);
-  if (existsSync(file)) writeFileSync(file, JSON.stringify({ region, configuration, created }));
+  if (existsSync(file)) writeFileSync(file, JSON.stringify({ region, configuration, created, policy }));
 }
 
 function configure(bucket: Bucket, change: Partial<BucketConfiguration>): void {
@@ -145,7 +167,7 @@ async function putBucketReplication(call: Call): Promise<void> {
   }
   assertPassed(call, String(Role));
   try {
-    const replication = replicationOf({ Role, Rules: [Rule ?? []].flat() }, bucket.name, call.world.account);
+    const replication = replicationOf({ Role, Rules: [Rule ?? []].flat() }, bucket.name);
     assertDestinations(bucket.name, { ...bucket.configuration, replication }, call.buckets);
     configure(bucket, { replication });
   } catch (error) {
@@ -170,11 +192,54 @@ function deleteBucketReplication(call: Call): void {
   call.response.writeHead(204).end();
 }
 
+async function putBucketPolicy(call: Call): Promise<void> {
+  const text = (await receiveDocument(call.request)).toString();
+  const bucket = call.bucket();
+  try {
+    const policy = JSON.parse(text);
+    readPolicy('BucketPolicy', policy, 'resource');
+    bucket.policy = policy;
+  } catch (error) {
+    throw s3Error('MalformedPolicy', (error as Error).message);
+  }
+  keep(bucket);
+  call.response.writeHead(204).end();
+}
+
+function deleteBucketPolicy(call: Call): void {
+  const bucket = call.bucket();
+  bucket.policy = undefined;
+  keep(bucket);
+  call.response.writeHead(204).end();
+}
+
+async function putBucketLifecycleConfiguration(call: Call): Promise<void> {
+  const property = lifecycleProperty(fromXml(await receiveDocument(call.request), 'LifecycleConfiguration'));
+  const bucket = call.bucket();
+  let lifecycle: BucketConfiguration['lifecycle'];
+  try {
+    lifecycle = lifecycleOf(property, bucket.name);
+  } catch (error) {
+    throw s3Error('InvalidRequest', (error as Error).message);
+  }
+  configure(bucket, { lifecycle });
+  call.response.writeHead(200, { 'content-length': 0 }).end();
+}
+
+function deleteBucketLifecycle(call: Call): void {
+  configure(call.bucket(), { lifecycle: [] });
+  call.response.writeHead(204).end();
+}
+
 export const operations: Readonly<Record<string, (call: Call) => Promise<void> | void>> = {
   CreateBucket: createBucket,
   DeleteBucket: deleteBucket,
   PutBucketVersioning: putBucketVersioning,
   PutObjectLockConfiguration: putObjectLockConfiguration,
   PutBucketReplication: putBucketReplication,
+  PutBucketPolicy: putBucketPolicy,
+  DeleteBucketPolicy: deleteBucketPolicy,
+  PutBucketLifecycleConfiguration: putBucketLifecycleConfiguration,
+  DeleteBucketLifecycle: deleteBucketLifecycle,
   DeleteBucketReplication: deleteBucketReplication,
 };

@@ -137,6 +137,35 @@ function storageClassOf(value: string, where: string): string {
   );
 }
 
+/** What PutBucketLifecycleConfiguration says, in the words of a template. */
+export function lifecycleProperty({ Rule }: Record<string, any>): { Rules: object[] } {
+  return {
+    Rules: [Rule ?? []].flat().map(({ ID, Filter, Prefix, Expiration, Transition, ...rest }: any) => {
+      const { Prefix: prefix, Tag, ...sizes } = Filter?.And ?? Filter ?? { Prefix };
+      const { NoncurrentVersionTransition: noncurrent, ...others } = rest;
+      const classes = (list: any, days: string) =>
+        [list ?? []].flat().map((one: any) => ({
+          StorageClass: one.StorageClass,
+          TransitionInDays: one[days],
+          TransitionDate: one.Date,
+          NewerNoncurrentVersions: one.NewerNoncurrentVersions,
+        }));
+      return {
+        ...others,
+        ...sizes,
+        Id: ID,
+        Prefix: prefix || undefined,
+        TagFilters: [Tag ?? []].flat(),
+        ExpirationInDays: Expiration?.Days,
+        ExpirationDate: Expiration?.Date,
+        ExpiredObjectDeleteMarker: Expiration?.ExpiredObjectDeleteMarker,
+        Transitions: classes(Transition, 'Days'),
+        NoncurrentVersionTransitions: classes(noncurrent, 'NoncurrentDays'),
+      };
+    }),
+  };
+}
+
 /** A rule as GetBucketLifecycleConfiguration tells it. */
 export function lifecycleXml(rule: LifecycleRule): XmlValue {
   const { prefix, tags, largerThan, smallerThan } = rule.filter;

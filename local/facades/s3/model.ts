@@ -154,8 +154,16 @@ export interface Call {
   header(name: string): string | undefined;
 }
 
-/** All buckets, whatever their region. */
+/** A bucket that is copied to, and the cloud that it is in: another account has its own. */
+export interface Destination {
+  readonly bucket: Bucket;
+  readonly world: World;
+}
+
+/** All buckets of the account, whatever their region. */
 export interface Buckets extends ReadonlyMap<string, Bucket> {
+  /** Of any account. */
+  destination(name: string): Destination | undefined;
   /** Makes a bucket; `lasting` where no template will make it again. */
   create(name: string, region: string, configuration: BucketConfiguration, lasting: boolean): Bucket;
   /** Removes an empty bucket. */

@@ -1,5 +1,5 @@
 import { applies, type Filter, only, tagsOf } from './filters.ts';
-import type { Bucket, BucketConfiguration, Version } from './model.ts';
+import type { Bucket, BucketConfiguration, Buckets, Version } from './model.ts';
 import type { XmlValue } from './xml.ts';
 
 /** ReplicationConfiguration of AWS::S3::Bucket and of PutBucketReplication, which differ in the names `Id` and `ID` only. */
@@ -13,6 +13,10 @@ export interface ReplicationRule {
   readonly kmsObjects: boolean;
   /** The name of the bucket to copy to. */
   readonly destination: string;
+  /** The account that the bucket has to belong to. */
+  readonly account?: string;
+  /** Whether copies belong to the destination's account, which needs a permission. */
+  readonly overridesOwner: boolean;
   readonly storageClass?: string;
   readonly replicaKey?: string;
   /** Whether CloudWatch is told how far it is. */
@@ -41,7 +45,7 @@ const ruleProperties = [
 ];
 
 /** Throws an Error for what is not carried out. ReplicationTime is accepted: copies are always made soon. */
-export function replicationOf(property: any, where: string, account: string): ReplicationConfiguration | undefined {
+export function replicationOf(property: any, where: string): ReplicationConfiguration | undefined {
   if (property === undefined) return undefined;
   const here = `${where}, ReplicationConfiguration`;
   only(property, ['Role', 'Rules'], here);
@@ -50,7 +54,7 @@ export function replicationOf(property: any, where: string, account: string): Re
   }
   const rules: any[] = property.Rules ?? [];
   if (rules.length === 0) throw new Error(`${here}: there is no rule`);
-  const parsed = rules.map((rule, index) => ruleOf(rule, `${here}, rule ${rule.Id ?? rule.ID ?? index + 1}`, account));
+  const parsed = rules.map((rule, index) => ruleOf(rule, `${here}, rule ${rule.Id ?? rule.ID ?? index + 1}`));
   const priorities = parsed.filter((_, index) => rules[index].Filter !== undefined).map(({ priority }) => priority);
   if (new Set(priorities).size < priorities.length) throw new Error(`${here}: two rules have the same Priority`);
   return {
@@ -60,7 +64,7 @@ export function replicationOf(property: any, where: string, account: string): Re
   };
 }
 
-function ruleOf(rule: any, where: string, account: string): ReplicationRule {
+function ruleOf(rule: any, where: string): ReplicationRule {
   only(rule, ruleProperties, where);
   if (rule.Status !== 'Enabled' && rule.Status !== 'Disabled') {
     throw new Error(`${where}: Status ${rule.Status} is neither Enabled nor Disabled`);
@@ -85,8 +89,9 @@ function ruleOf(rule: any, where: string, account: string): ReplicationRule {
   }
   const bucket = /^arn:[\w-]+:s3:::([^/]+)$/.exec(destination.Bucket ?? '')?.[1];
   if (bucket === undefined) throw new Error(`${where}: Destination.Bucket ${destination.Bucket} is no bucket's ARN`);
-  if (destination.Account !== undefined && destination.Account !== account) {
-    throw new Error(`${where}: this cloud is account ${account}; there is no other to copy to`);
+  const overridesOwner = destination.AccessControlTranslation !== undefined;
+  if (overridesOwner && (destination.AccessControlTranslation.Owner !== 'Destination' || !destination.Account)) {
+    throw new Error(`${where}: AccessControlTranslation takes Owner: Destination, and needs Destination.Account`);
   }
   const markers = rule.DeleteMarkerReplication?.Status;
   // The first generation of rules has a prefix and no filter, and copies delete markers.
@@ -108,6 +113,8 @@ function ruleOf(rule: any, where: string, account: string): ReplicationRule {
     deleteMarkers: filter === undefined || markers === 'Enabled',
     kmsObjects,
     destination: bucket,
+    account: destination.Account,
+    overridesOwner,
     storageClass: destination.StorageClass,
     replicaKey,
     metrics: destination.Metrics?.Status === 'Enabled',
@@ -131,14 +138,17 @@ export function targetsOf(
 export function assertDestinations(
   name: string,
   { replication, objectLock }: BucketConfiguration,
-  buckets: ReadonlyMap<string, Bucket>,
+  buckets: Pick<Buckets, 'destination'>,
 ): void {
-  for (const { destination } of replication?.rules ?? []) {
-    const found = buckets.get(destination);
+  for (const { destination, account } of replication?.rules ?? []) {
+    const { bucket: found, world } = buckets.destination(destination) ?? {};
     if (!found) {
       throw new Error(
         `Destination bucket must exist: ${name} is to replicate to ${destination}. Try to make that one first.`,
       );
+    }
+    if (account !== undefined && account !== world?.account) {
+      throw new Error(`The destination bucket ${destination} does not belong to account ${account}`);
     }
     if (found.configuration.versioning !== 'Enabled') {
       throw new Error(`Destination bucket must have versioning enabled: ${destination}`);

@@ -6,7 +6,7 @@ import { assumedRoleArn } from '../../identity.ts';
 import { keyUse } from '../../runtime/key-use.ts';
 import type { MetricSample } from '../../runtime/metric.ts';
 import { lockOfReplica } from './lock.ts';
-import type { Bucket, Encryption, ReplicationStatus, Replicator, Version } from './model.ts';
+import type { Bucket, Destination, Encryption, ReplicationStatus, Replicator, Version } from './model.ts';
 import { type Pending, replicationMetrics } from './replication-metrics.ts';
 import { type ReplicationRule, targetsOf } from './replication-rules.ts';
 import { changeVersion, commitReplica, dataFile, incomingFile } from './store.ts';
@@ -26,7 +26,7 @@ export interface Replication extends Replicator {
   close(): Promise<void>;
 }
 
-type BucketOf = (name: string) => Bucket | undefined;
+type DestinationOf = (name: string) => Destination | undefined;
 
 interface Job {
   readonly bucket: Bucket;
@@ -43,10 +43,11 @@ interface Job {
  */
 export function startReplication(
   world: World,
-  bucketOf: BucketOf,
+  destinationOf: DestinationOf,
   onMetric: (sample: MetricSample) => void,
 ): Replication {
   const jobs = new Set<Job>();
+  const bucketOf = (name: string) => destinationOf(name)?.bucket;
   const metrics = replicationMetrics(world, bucketOf, pending, onMetric);
   let working: Promise<void> | undefined;
   let cancel = () => {};
@@ -92,7 +93,7 @@ export function startReplication(
     let status: ReplicationStatus = 'COMPLETED';
     for (const rule of targetsOf(job.bucket, version)) {
       try {
-        await copyTo(world, bucketOf, job.bucket, version, rule);
+        await copyTo(world, destinationOf, job.bucket, version, rule);
       } catch (error) {
         if (!(error instanceof AwsError)) world.note(`s3: replication of ${job.key}: ${(error as Error).stack}`);
         if (error instanceof Unreachable || (error instanceof AwsError && error.status >= 500)) {
@@ -139,19 +140,21 @@ class Unreachable extends Error {}
 
 async function copyTo(
   world: World,
-  bucketOf: BucketOf,
+  destinationOf: DestinationOf,
   bucket: Bucket,
   version: Version,
   rule: ReplicationRule,
 ): Promise<void> {
-  const target = bucketOf(rule.destination);
-  if (!target) throw new AwsError('NoSuchBucket', `There is no bucket ${rule.destination}`, 404);
+  const destination = destinationOf(rule.destination);
+  if (!destination) throw new AwsError('NoSuchBucket', `There is no bucket ${rule.destination}`, 404);
+  const { bucket: target, world: there } = destination;
   if (!world.outages.reachable(bucket.region, target.region, 's3')) throw new Unreachable();
+  if (there !== world && there.outages.state(target.region) !== 'up') throw new Unreachable();
   if (target.configuration.versioning !== 'Enabled') {
     throw new AwsError('InvalidRequest', `Versioning of ${target.name} is not enabled`);
   }
   const encryption = encryptionAt(target, version, rule);
-  await authorize(world, bucket, target, version, encryption);
+  await authorize(world, bucket, destination, version, encryption, rule);
   const lock = lockOfReplica(version.lock, target, world.now());
   const tags = version.tags;
   if (findVersion(target, version.key, version.versionId)) {
@@ -193,14 +196,21 @@ function encryptionAt(target: Bucket, version: Version, rule: ReplicationRule): 
   return { algorithm, keyArn: rule.replicaKey, bucketKey: target.configuration.encryption.bucketKey };
 }
 
-/** The calls that S3 makes as the role, as IAM sees them: one in each region. */
-async function authorize(world: World, bucket: Bucket, target: Bucket, version: Version, encryption: Encryption) {
+/** The calls that S3 makes as the role, as IAM sees them: one in each region, and in each account. */
+async function authorize(
+  world: World,
+  bucket: Bucket,
+  { bucket: target, world: there }: Destination,
+  version: Version,
+  encryption: Encryption,
+  { overridesOwner }: ReplicationRule,
+) {
   const roleArn = bucket.configuration.replication?.role as string;
   const source = `arn:aws:s3:::${bucket.name}`;
   world.assertTrusted(roleArn, { service: 's3.amazonaws.com', region: bucket.region, sourceArn: source });
   const { key, versionId, deleteMarker, tags } = version;
-  const call = (at: Bucket, operation: string, needs: Permission[]) =>
-    world.authorize({
+  const call = (account: World, at: Bucket, operation: string, needs: Permission[]) =>
+    account.authorize({
       service: 's3',
       region: at.region,
       operation,
@@ -218,16 +228,17 @@ async function authorize(world: World, bucket: Bucket, target: Bucket, version: 
     const use = { service: 's3', region: at.region, key: keyArn, encryptionContext: { 'aws:s3:arn': arn } };
     return keyUse(world, use, operation);
   };
-  await call(bucket, 'GetObjectVersionForReplication', [
+  await call(world, bucket, 'GetObjectVersionForReplication', [
     { action: 's3:GetReplicationConfiguration', resource: source },
     { action: 's3:ListBucket', resource: source },
     ...(deleteMarker ? [] : onObject(bucket, 'GetObjectVersionForReplication', 'GetObjectVersionAcl')),
     ...(tags ? onObject(bucket, 'GetObjectVersionTagging') : []),
     ...(deleteMarker ? [] : withKey(bucket, version.encryption, 'Decrypt')),
   ]);
-  await call(target, deleteMarker ? 'ReplicateDelete' : 'ReplicateObject', [
+  await call(there, target, deleteMarker ? 'ReplicateDelete' : 'ReplicateObject', [
     ...onObject(target, deleteMarker ? 'ReplicateDelete' : 'ReplicateObject'),
     ...(tags ? onObject(target, 'ReplicateTags') : []),
+    ...(overridesOwner ? onObject(target, 'ObjectOwnerOverrideToBucketOwner') : []),
     ...(deleteMarker ? [] : withKey(target, encryption, 'Encrypt')),
   ]);
 }

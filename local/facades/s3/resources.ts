@@ -73,7 +73,7 @@ export function configurationOf(
     publicAccessBlock: publicAccessBlockOf(properties.PublicAccessBlockConfiguration, where),
     objectOwnership: objectOwnershipOf(properties.OwnershipControls, where),
     lifecycle: lifecycleOf(properties.LifecycleConfiguration, where),
-    replication: replicationOf(properties.ReplicationConfiguration, where, account),
+    replication: replicationOf(properties.ReplicationConfiguration, where),
     logging: properties.LoggingConfiguration,
     tags: properties.Tags,
   };

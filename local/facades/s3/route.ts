@@ -115,8 +115,12 @@ const routes: readonly Route[] = [
   bucket('PUT', 'PutBucketVersioning', 'PutBucketVersioning', { chosenBy: 'versioning' }),
   bucket('PUT', 'PutObjectLockConfiguration', 'PutBucketObjectLockConfiguration', { chosenBy: 'object-lock' }),
   bucket('PUT', 'PutBucketReplication', 'PutReplicationConfiguration', { chosenBy: 'replication' }),
+  bucket('PUT', 'PutBucketPolicy', 'PutBucketPolicy', { chosenBy: 'policy' }),
+  bucket('PUT', 'PutBucketLifecycleConfiguration', 'PutLifecycleConfiguration', { chosenBy: 'lifecycle' }),
   bucket('PUT', 'CreateBucket', 'CreateBucket'),
   bucket('DELETE', 'DeleteBucketReplication', 'PutReplicationConfiguration', { chosenBy: 'replication' }),
+  bucket('DELETE', 'DeleteBucketPolicy', 'DeleteBucketPolicy', { chosenBy: 'policy' }),
+  bucket('DELETE', 'DeleteBucketLifecycle', 'PutLifecycleConfiguration', { chosenBy: 'lifecycle' }),
   bucket('DELETE', 'DeleteBucket', 'DeleteBucket'),
   bucket('POST', 'DeleteObjects', 'DeleteObject', { chosenBy: 'delete', versionAction: 'DeleteObjectVersion' }),
 
