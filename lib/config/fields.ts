@@ -60,6 +60,15 @@ export const duration = (from: DurationText, to: DurationText, example: Duration
     },
   );
 
+export const wholeDays = (from: DurationText, to: DurationText, example: DurationText = '30 days') =>
+  duration(from, to, example).refine((seconds) => seconds % 86_400 === 0, {
+    error: (issue) => ` is ${issue.input} seconds. Allowed: whole days. Example: '${example}'`,
+  });
+
+/** Of the commercial partition: ARNs and hosts are written for it. */
+export const region = () =>
+  matching(/^(?!cn-|us-gov-|us-iso)[a-z]{2}(-[a-z]+)+-\d$/, 'a region of the commercial AWS partition', 'eu-north-1');
+
 export interface Schedule {
   readonly expression: string;
   /** The longest time between two runs. */

@@ -75,6 +75,15 @@ export const taskRoleName = (system: string, database: string, job: TaskPurpose,
 export const executionRoleName = (system: string, region: string): string => `${system}-pgdr-execution-${region}`;
 /** The role by which S3 copies backups to the other region. */
 export const replicationRoleName = (system: string, region: string): string => `${system}-pgdr-replication-${region}`;
+/** Of the vault, in the account and the region that are its own. */
+export const vaultStackName = (system: string, region: string): string => `${system}-vault-${region}`;
+export const vaultBucketName = (system: string, account: string, region: string): string =>
+  `${system}-pgdr-vault-${account}-${region}`;
+export const vaultAccessLogBucketName = (system: string, account: string, region: string): string =>
+  `${system}-pgdr-vault-logs-${account}-${region}`;
+export const vaultKeyAlias = (system: string): string => `alias/${system}-pgdr-vault`;
+/** The role by which people of the vault's account read it, and restore from it. */
+export const vaultReaderRoleName = (system: string, region: string): string => `${system}-pgdr-vault-reader-${region}`;
 /** The role by which EventBridge Scheduler starts executions. */
 export const scheduleRoleName = (system: string, region: string): string => `${system}-pgdr-schedules-${region}`;
 export const flowLogGroup = (system: string): string => `/${system}/pgdr/flows`;

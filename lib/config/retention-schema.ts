@@ -1,14 +1,8 @@
-import type { DurationText } from './duration.ts';
-import { duration, object, oneOf } from './fields.ts';
+import { duration, object, oneOf, wholeDays } from './fields.ts';
 
 /** How long backups stay. `retention` beside `databases` is for all of them; a database may have its own `daily` and `monthly`. */
 
 const day = 86_400;
-
-const wholeDays = (from: DurationText, to: DurationText) =>
-  duration(from, to, '30 days').refine((seconds) => seconds % day === 0, {
-    error: (issue) => ` is ${issue.input} seconds. Allowed: whole days. Example: '30 days'`,
-  });
 
 const lock = object({
   mode: oneOf(['GOVERNANCE', 'COMPLIANCE'], 'GOVERNANCE').default('GOVERNANCE'),

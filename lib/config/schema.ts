@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { databaseSchema } from './database-schema.ts';
-import { duration, matching, object } from './fields.ts';
+import { duration, matching, object, region } from './fields.ts';
 import { networkSchema } from './network-schema.ts';
 import { retentionSchema } from './retention-schema.ts';
+import { vaultSchema } from './vault-schema.ts';
 
 /** pgdr.config.ts as a whole; docs/configuration.md explains every key. Every default is the safe one. */
 
@@ -13,11 +14,6 @@ const systemName = matching(
   /^(?!aws|ssm)[a-z][a-z0-9]{1,15}$/,
   "2 to 16 lower-case letters and digits, a letter first, no dash; not beginning with 'aws' or 'ssm'",
   'acme',
-);
-const region = matching(
-  /^(?!cn-|us-gov-|us-iso)[a-z]{2}(-[a-z]+)+-\d$/,
-  'a region of the commercial AWS partition',
-  'eu-north-1',
 );
 const secretName = matching(
   /^(?!arn:)[A-Za-z0-9/_+=.@-]{1,200}$/,
@@ -30,13 +26,14 @@ const tagText = matching(/^[^\n]{0,256}$/, 'text of up to 256 characters', 'plat
 
 export const configSchema = object({
   name: systemName,
-  regions: object({ primary: region, recovery: region }),
+  regions: object({ primary: region(), recovery: region() }),
   network: networkSchema.prefault({}),
   databases: z.array(databaseSchema, {
     error: (issue) =>
       ` is ${JSON.stringify(issue.input)}. Allowed: a list of databases. Example: [{ name: 'orders', … }]`,
   }),
   retention: retentionSchema.prefault({}),
+  vault: vaultSchema.optional(),
   // Absent: see start-window.ts.
   startWindow: z
     .literal(false)
@@ -56,6 +53,16 @@ export const configSchema = object({
       code: 'custom',
       path: ['regions', 'recovery'],
       message: ` is '${config.regions.recovery}', the primary region. Allowed: another region, or its loss takes both. Example: 'us-east-1'`,
+    });
+  }
+  const sealed = config.vault && config.databases.findIndex(({ logical }) => logical.clientEncryption);
+  if (sealed !== undefined && sealed >= 0) {
+    context.addIssue({
+      code: 'custom',
+      path: ['databases', sealed, 'logical', 'clientEncryption'],
+      message:
+        ' is true beside vault, but the key is of the account that the vault is to outlive: its copies could not be read. ' +
+        'Allowed: one of the two. Example: false',
     });
   }
 });

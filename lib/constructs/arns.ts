@@ -45,6 +45,10 @@ export const bucketArn = (scope: Construct, system: string, key?: string): strin
     resourceName: key,
   });
 
+/** The bucket of a region of the same account. */
+export const bucketArnIn = (scope: Construct, system: string, region: string): string =>
+  `arn:${Stack.of(scope).partition}:s3:::${backupBucketName(system, Aws.ACCOUNT_ID, region)}`;
+
 /** A secret's ARN ends in six characters that Secrets Manager makes up. */
 export const secretArn = (scope: Construct, name: string): string =>
   arn(scope, 'secretsmanager', 'secret', `${name}-??????`, ArnFormat.COLON_RESOURCE_NAME);

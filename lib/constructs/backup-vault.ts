@@ -29,11 +29,12 @@ export class BackupVault extends Construct {
   constructor(scope: Construct, id: string, { system, lock, longestDaily }: BackupVaultProps) {
     super(scope, id);
     this.key = new Key(this, 'Key', {
-      alias: keyAlias(system),
       description: `Backups and messages of ${system}`,
       enableKeyRotation: true,
       removalPolicy: RemovalPolicy.RETAIN,
     });
+    // Policies of the other region know the key by it.
+    this.key.addAlias(keyAlias(system)).applyRemovalPolicy(RemovalPolicy.RETAIN);
     const common = {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,

@@ -1,40 +1,39 @@
-import { Aws, Stack } from 'aws-cdk-lib';
-import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Stack } from 'aws-cdk-lib';
+import { type Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Key } from 'aws-cdk-lib/aws-kms';
 import type { Bucket, CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { backupBucketName, keyAlias, replicationRoleName } from '../config/names.ts';
+import { replicationRoleName } from '../config/names.ts';
+import type { Config } from '../config/schema.ts';
 import { bucketArn } from './arns.ts';
 import { allow, makeRole } from './permissions.ts';
+import { type CopyTarget, copyTargets, replicationConfiguration } from './replication-rules.ts';
 
 export interface BucketReplicationProps {
-  readonly system: string;
+  readonly config: Config;
   readonly bucket: Bucket;
   readonly key: Key;
-  /** The region with the other bucket. */
-  readonly toRegion: string;
-  /** Takes that bucket to exist; without it there is the role alone. */
+  /** Takes the other buckets to exist; without it there is the role alone. */
   readonly enabled: boolean;
 }
 
 /**
- * Copies every version of the backup bucket to the bucket of the other region, within minutes, under that region's own
- * key and with its lock. Deletions are not copied: whoever deletes here has deleted nothing there.
+ * Copies every version of the backup bucket to the bucket of the other region, and to the vault if there is one,
+ * within minutes, under the key there and with its lock.
  */
 export class BucketReplication extends Construct {
-  constructor(scope: Construct, id: string, { system, bucket, key, toRegion, enabled }: BucketReplicationProps) {
+  constructor(scope: Construct, id: string, { config, bucket, key, enabled }: BucketReplicationProps) {
     super(scope, id);
-    const { partition, urlSuffix, region } = Stack.of(this);
-    const copies = `arn:${partition}:s3:::${backupBucketName(system, Aws.ACCOUNT_ID, toRegion)}`;
-    const keysThere = `arn:${partition}:kms:${toRegion}:${Aws.ACCOUNT_ID}:key/*`;
+    const { name: system } = config;
+    const { region, urlSuffix } = Stack.of(this);
+    const targets = copyTargets(this, config, region);
     const role = makeRole(
       this,
       'Role',
       new ServicePrincipal('s3.amazonaws.com'),
-      `S3 itself: copies backups to ${toRegion}`,
+      `S3 itself: copies backups ${targets.map((target) => target.id).join(' and ')}`,
       replicationRoleName(system, region),
     );
-    const everything = 'Copies every object of the bucket.';
     allow(
       role,
       { actions: ['s3:GetReplicationConfiguration', 's3:ListBucket'], resources: [bucketArn(this, system)] },
@@ -50,47 +49,44 @@ export class BucketReplication extends Construct {
         resources: [bucketArn(this, system, '*')],
         wildcard: everything,
       },
-      { actions: ['s3:ReplicateObject', 's3:ReplicateTags'], resources: [`${copies}/*`], wildcard: everything },
       {
         actions: ['kms:Decrypt'],
         resources: [key.keyArn],
         conditions: { StringEquals: { 'kms:ViaService': `s3.${region}.${urlSuffix}` } },
       },
-      {
-        actions: ['kms:Encrypt'],
-        resources: [keysThere],
-        conditions: {
-          'ForAnyValue:StringEquals': { 'kms:ResourceAliases': keyAlias(system) },
-          StringEquals: { 'kms:ViaService': `s3.${toRegion}.${urlSuffix}` },
-        },
-        wildcard: 'The key of the other region is known by its alias, which the condition demands.',
-      },
     );
+    for (const target of targets) this.allowCopies(role, target);
     if (!enabled) return;
-    const minutes = 15;
-    (bucket.node.defaultChild as CfnBucket).replicationConfiguration = {
-      role: role.roleArn,
-      rules: [
-        {
-          id: `to-${toRegion}`,
-          status: 'Enabled',
-          priority: 1,
-          filter: { prefix: '' },
-          deleteMarkerReplication: { status: 'Disabled' },
-          sourceSelectionCriteria: { sseKmsEncryptedObjects: { status: 'Enabled' } },
-          destination: {
-            bucket: copies,
-            encryptionConfiguration: {
-              replicaKmsKeyId: `arn:${partition}:kms:${toRegion}:${Aws.ACCOUNT_ID}:${keyAlias(system)}`,
-            },
-            // S3 promises this time for 99.9 % of the objects, and measures it.
-            replicationTime: { status: 'Enabled', time: { minutes } },
-            metrics: { status: 'Enabled', eventThreshold: { minutes } },
-          },
-        },
-      ],
-    };
+    const { Role, Rules } = replicationConfiguration(this, system, region, targets);
+    (bucket.node.defaultChild as CfnBucket).addPropertyOverride('ReplicationConfiguration', {
+      Role,
+      Rules: Rules.map(({ ID: Id, ...rule }) => ({ Id, ...rule })),
+    });
     // From the first object on S3 may do what it is to do. (The policy names the bucket as a literal for that.)
     bucket.node.defaultChild?.node.addDependency(role);
   }
+
+  private allowCopies(role: Role, { region, bucketArn: arn, keyAlias, account, foreign }: CopyTarget): void {
+    const { partition, urlSuffix } = Stack.of(this);
+    const ownership = foreign ? ['s3:ObjectOwnerOverrideToBucketOwner'] : [];
+    allow(
+      role,
+      {
+        actions: ['s3:ReplicateObject', 's3:ReplicateTags', ...ownership],
+        resources: [`${arn}/*`],
+        wildcard: everything,
+      },
+      {
+        actions: ['kms:Encrypt'],
+        resources: [`arn:${partition}:kms:${region}:${account}:key/*`],
+        conditions: {
+          'ForAnyValue:StringEquals': { 'kms:ResourceAliases': keyAlias },
+          StringEquals: { 'kms:ViaService': `s3.${region}.${urlSuffix}` },
+        },
+        wildcard: 'The key of the copies is known by its alias, which the condition demands.',
+      },
+    );
+  }
 }
+
+const everything = 'Copies every object of the bucket.';

@@ -1,9 +1,9 @@
 import { Construct } from 'constructs';
 import type { DatabaseConfig } from '../config/database-schema.ts';
+import { taskSettings } from '../config/database-settings.ts';
 import { physicalSettingsParameterName, stateTableName } from '../config/names.ts';
 import type { PhysicalConfig } from '../config/physical-schema.ts';
 import type { PhysicalSettings } from '../core/physical-settings.ts';
-import { taskSettings } from './database-settings.ts';
 import { SettingsParameter } from './settings-parameter.ts';
 
 export interface PhysicalSettingsProps {

@@ -27,6 +27,8 @@ export const settingsSchema = z.object({
   /** Name of the Secrets Manager secret: {host, port, username, password, dbname, sslmode?, sslrootcert?}. */
   secret: z.string(),
   bucket: z.string(),
+  /** Of a bucket that others may have written over: the first version of a key is the true one. Absent: the newest. */
+  firstVersions: z.boolean().optional(),
   /** Family of the task definition whose image holds this major's tools. */
   taskDefinition: z.string(),
   /** The one for restore tests, of the same major or, as a check before an upgrade, of a newer one. */

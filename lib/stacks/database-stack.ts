@@ -42,7 +42,7 @@ export class DatabaseStack extends Stack {
     const { lock } = config.retention;
     const secrets = serverSecrets(database, role);
     const roles = new DatabaseRoles(this, 'Roles', { system, database, secrets });
-    new DatabaseSettingsParameter(this, 'Settings', { system, database, roles, secret: secrets.logical, lock });
+    new DatabaseSettingsParameter(this, 'Settings', { config, database, roles, secret: secrets.logical });
     // Both regions hold the same. What is for the region of the writer alone is on in the primary region; where the
     // writer may move, its schedules are on in both and ask the role item, and Protection switches the rest.
     const enabled = role === 'primary';

@@ -13,6 +13,7 @@ import { Notifications } from '../constructs/notifications.ts';
 import { OutcomeTopic } from '../constructs/outcome-topic.ts';
 import { PlatformAlarmSet } from '../constructs/platform-alarm-set.ts';
 import { Posture, postureFunction } from '../constructs/posture.ts';
+import { ReplicationBack } from '../constructs/replication-back.ts';
 import { Retention, retentionWorkflow } from '../constructs/retention.ts';
 import { ScheduleGroup } from '../constructs/schedule-group.ts';
 import { scheduledRun } from '../constructs/scheduled-run.ts';
@@ -63,13 +64,13 @@ export class PlatformStack extends Stack {
       ),
     });
     new BucketReplication(this, 'Replication', {
-      system,
+      config,
       bucket: vault.bucket,
       key: vault.key,
-      toRegion: peerOf(props),
       // The bucket of the recovery region is made first, and cannot name one that is not there: see build-app.ts.
       enabled: role === 'primary',
     });
+    if (role === 'primary') new ReplicationBack(this, 'ReplicationBack', { config, vault });
     new StateTable(this, 'State', { system, key: vault.key });
     const network = new Network(this, 'Network', {
       system,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { App } from 'aws-cdk-lib';
 import { onTestFinished } from 'vitest';
 import { type ConfigInput, parseConfig } from '../../lib/config/schema.ts';
-import { buildApp } from '../../lib/stacks/build-app.ts';
+import { buildApp, buildVaultApp } from '../../lib/stacks/build-app.ts';
 
 /** JSON of a template, whose shape the test knows. */
 // biome-ignore lint/suspicious/noExplicitAny: the types of CloudFormation would not make an assertion clearer
@@ -30,6 +30,15 @@ export interface Assembly {
 export function synthesize(changes: Partial<ConfigInput> = {}, outdir = temporaryFolder()): Assembly {
   const config = parseConfig({ ...sample, ...changes });
   const app = buildApp(config, { outdir, context: { 'aws:cdk:bundling-stacks': [] } });
+  return assemblyOf(app);
+}
+
+/** The app of the vault's account. */
+export function synthesizeVault(vault: ConfigInput['vault']): Assembly {
+  return assemblyOf(buildVaultApp(parseConfig({ ...sample, vault }), { outdir: temporaryFolder() }));
+}
+
+function assemblyOf(app: App): Assembly {
   const stacks = app.synth().stacks.map((stack) => ({
     name: stack.stackName,
     environment: stack.environment.name,

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { synthesize } from './assembly.ts';
+import type { ConfigInput } from '../../lib/config/schema.ts';
+import { synthesize, synthesizeVault } from './assembly.ts';
 import baseline from './baseline.json' with { type: 'json' };
 import { type Baseline, statefulResources } from './stateful.ts';
 
@@ -9,14 +10,38 @@ import { type Baseline, statefulResources } from './stateful.ts';
  */
 
 const deployed: Baseline = baseline;
-const now = statefulResources(
-  synthesize({
-    databases: [
-      { name: 'orders', version: 17, primary: { secret: 'orders/primary' }, physical: {} },
-      { name: 'ledger', version: 16, primary: { secret: 'ledger/primary' }, logical: { clientEncryption: true } },
-    ],
-  }),
-);
+const failingOver = {
+  name: 'shop',
+  version: 17,
+  primary: { secret: 'shop/primary' },
+  standby: { secret: 'shop/standby' },
+  endpoint: {
+    zone: 'db.internal',
+    vpcs: [{ id: 'vpc-0a1b2c3d4e5f60718', region: 'eu-north-1' }],
+    name: 'shop',
+    primary: 'shop-1.db.internal',
+    standby: 'shop-2.db.internal',
+  },
+  failover: {
+    secret: 'shop/control',
+    primary: { kind: 'ecs', cluster: 'databases', service: 'shop-1' },
+    standby: { kind: 'ecs', cluster: 'databases', service: 'shop-2' },
+  },
+} satisfies NonNullable<ConfigInput['databases']>[number];
+const now = {
+  ...statefulResources(
+    synthesizeVault({ account: '222233334444', sourceAccount: '111122223333', region: 'eu-west-1' }),
+  ),
+  ...statefulResources(
+    synthesize({
+      databases: [
+        failingOver,
+        { name: 'orders', version: 17, primary: { secret: 'orders/primary' }, physical: {} },
+        { name: 'ledger', version: 16, primary: { secret: 'ledger/primary' }, logical: { clientEncryption: true } },
+      ],
+    }),
+  ),
+};
 
 test.each(Object.keys(deployed))('%s keeps everything that holds data', (stack) => {
   for (const [id, resource] of Object.entries(deployed[stack] ?? {})) {
@@ -38,10 +63,10 @@ test('the baseline knows everything that holds data', () => {
   expect(unknown, 'add these to test/infra/baseline.json, in the place of their stack').toEqual([]);
 });
 
-test('buckets, keys and the table outlive their stack', () => {
+test('buckets, keys with their aliases, and the table outlive their stack', () => {
   for (const [stack, resources] of Object.entries(now)) {
     for (const [id, { Type, DeletionPolicy, UpdateReplacePolicy }] of Object.entries(resources)) {
-      if (!/S3::Bucket|KMS::Key|KMS::ReplicaKey|DynamoDB::Table/.test(Type)) continue;
+      if (!/S3::Bucket|KMS::|DynamoDB::Table/.test(Type)) continue;
       expect([DeletionPolicy, UpdateReplacePolicy], `${stack} ${id}`).toEqual(['Retain', 'Retain']);
     }
   }
