@@ -10,9 +10,12 @@ import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { readObject } from './restore-stream.ts';
 
 /** The bucket as the tasks of one database see it: with the key that its objects are encrypted with, if they are. */
-export async function openBackupStore({ bucket, logical }: DatabaseSettings, lock?: Lock): Promise<ObjectStore> {
+export async function openBackupStore(
+  { bucket, firstVersions, logical }: DatabaseSettings,
+  lock?: Lock,
+): Promise<ObjectStore> {
   const clientKey = logical.clientKey === undefined ? undefined : await openClientKey(logical.clientKey);
-  return { ...openStore(bucket, lock), clientKey };
+  return { ...openStore(bucket, lock), firstVersions, clientKey };
 }
 
 /** Stores a document of a backup, encrypted where its archives are. */

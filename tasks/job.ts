@@ -11,6 +11,8 @@ export interface JobContext {
   readonly attempt: string;
   /** Aborts when the execution is over or the task is told to stop. */
   readonly signal: AbortSignal;
+  /** Keeps a report of this job elsewhere than beside the backups, which it may only read. */
+  readonly keepReport?: (name: string, body: Buffer) => Promise<void>;
   /** Proves that the execution still waits for this task; to be called right before anything is committed. */
   stillWanted(): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { openTaskToken, type TaskToken } from '../lib/aws/task-token.ts';
 import { describeFailure, PgdrError, toFailure } from '../lib/core/errors.ts';
 import { parseSettings } from '../lib/core/settings.ts';
@@ -17,6 +17,9 @@ import { restoreTestPhysical } from './restore-test-physical.ts';
 /**
  * The entry point of the task container: the job's name is the argument, its input and the task token are in the
  * environment. Whatever the job, the execution hears of it every few seconds, and hears its end exactly once.
+ *
+ * By hand (`pgdr restore --from-bucket`) there is no execution: PGDR_BY_HAND names the directory that gets the outcome
+ * and the reports instead.
  */
 
 /** Far below the wait of the state machines (`heartbeatTimeout`, 30 s at the least), so that a few may be lost. */
@@ -32,7 +35,8 @@ const jobs: Readonly<Record<string, Job>> = {
 };
 
 async function main(jobName: string): Promise<void> {
-  const token = openTaskToken(process.env.PGDR_TASK_TOKEN ?? '');
+  const byHand = process.env.PGDR_BY_HAND;
+  const token = byHand ? filed(byHand) : openTaskToken(process.env.PGDR_TASK_TOKEN ?? '');
   const stop = new AbortController();
   const stopWith = (reason: unknown) => stop.abort(reason);
   process.once('SIGTERM', () => stopWith(new PgdrError('ExecutionOver', 'the task was told to stop')));
@@ -50,6 +54,7 @@ async function main(jobName: string): Promise<void> {
       directory,
       attempt: randomBytes(3).toString('hex'),
       signal: stop.signal,
+      ...(byHand && { keepReport: (name: string, body: Buffer) => writeFile(join(byHand, basename(name)), body) }),
       stillWanted: async () => {
         stop.signal.throwIfAborted();
         await token.heartbeat();
@@ -70,6 +75,12 @@ async function main(jobName: string): Promise<void> {
     clearInterval(heart);
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Tells an outcome by a file. */
+function filed(directory: string): TaskToken {
+  const tell = (outcome: object) => writeFile(join(directory, 'outcome.json'), JSON.stringify(outcome));
+  return { heartbeat: async () => {}, succeed: (output) => tell({ output }), fail: (failure) => tell({ failure }) };
 }
 
 function beat(token: TaskToken, stopWith: (reason: unknown) => void): NodeJS.Timeout {

@@ -26,7 +26,7 @@ export interface Proven
 
 /** Stores the report, whether or not the proof holds; throws the first check that does not. */
 export async function concludeProof(
-  { settings, attempt }: JobContext,
+  { settings, attempt, keepReport }: JobContext,
   store: ObjectStore,
   { began, databases, keyOf, ...proven }: Proven,
 ): Promise<ProofSummary> {
@@ -46,8 +46,9 @@ export async function concludeProof(
     rtoSeconds: (Date.now() - began) / 1000,
   };
   const reportKey = keyOf(settings, report.id, 'json');
-  await putOnce(store, reportKey, Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
-  await putOnce(store, keyOf(settings, report.id, 'html'), Buffer.from(proofPage(report)));
+  const keep = keepReport ?? ((key: string, body: Buffer) => putOnce(store, key, body));
+  await keep(reportKey, Buffer.from(`${JSON.stringify(report, null, 2)}\n`));
+  await keep(keyOf(settings, report.id, 'html'), Buffer.from(proofPage(report)));
   const summary: ProofSummary = {
     id: report.id,
     reportKey,

@@ -3,6 +3,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  ListObjectVersionsCommand,
   PutObjectCommand,
   PutObjectRetentionCommand,
   S3Client,
@@ -23,6 +24,8 @@ export interface ObjectStore {
   readonly bucket: string;
   /** Object Lock of what is written; the bucket's default retention applies without it. */
   readonly lock?: Lock;
+  /** Reads the first version of each key, whatever was written over it or hides it. Takes s3:ListBucketVersions. */
+  readonly firstVersions?: boolean;
   /** What objects of backups are encrypted with before they come here; see client-encryption.ts. */
   readonly clientKey?: ClientKey;
 }
@@ -128,8 +131,9 @@ export async function extendLock(store: ObjectStore, key: string, versionId?: st
 
 /** A whole small object as text; `missing` names the catalogue error when it does not exist. */
 export async function getText(store: ObjectStore, key: string, missing: ErrorName = 'ObjectMissing'): Promise<string> {
+  const VersionId = store.firstVersions ? await firstVersionOf(store, key, missing) : undefined;
   const answer = await readable(key, missing, () =>
-    store.s3.send(new GetObjectCommand({ Bucket: store.bucket, Key: key })),
+    store.s3.send(new GetObjectCommand({ Bucket: store.bucket, Key: key, VersionId })),
   );
   return (answer.Body as { transformToString(): Promise<string> }).transformToString();
 }
@@ -177,6 +181,14 @@ export async function* list(
   delimiter?: '/',
   startAfter?: string,
 ): AsyncGenerator<string> {
+  if (store.firstVersions) {
+    let last: string | undefined;
+    for await (const { key } of versions(store, prefix)) {
+      if (key !== last) yield key;
+      last = key;
+    }
+    return;
+  }
   let ContinuationToken: string | undefined;
   do {
     const page = await refused(prefix, () =>
@@ -194,6 +206,27 @@ export async function* list(
     else for (const object of page.Contents ?? []) yield object.Key as string;
     ContinuationToken = page.NextContinuationToken;
   } while (ContinuationToken);
+}
+
+/** What was written below a prefix, deletions aside: key by key, the newest version of each first. */
+async function* versions(store: ObjectStore, prefix: string): AsyncGenerator<{ key: string; versionId: string }> {
+  let next: { KeyMarker?: string; VersionIdMarker?: string } = {};
+  do {
+    const page = await refused(prefix, () =>
+      store.s3.send(new ListObjectVersionsCommand({ Bucket: store.bucket, Prefix: prefix, ...next })),
+    );
+    for (const { Key, VersionId } of page.Versions ?? []) {
+      if (Key !== undefined && VersionId !== undefined) yield { key: Key, versionId: VersionId };
+    }
+    next = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker } : {};
+  } while (next.KeyMarker !== undefined);
+}
+
+async function firstVersionOf(store: ObjectStore, key: string, missing: ErrorName): Promise<string> {
+  let first: string | undefined;
+  for await (const version of versions(store, key)) if (version.key === key) first = version.versionId;
+  if (first === undefined) throw new PgdrError(missing, `${key} does not exist`);
+  return first;
 }
 
 interface WriteAnswer {

@@ -106,6 +106,11 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
       .option('--no-wait', 'start it and do not wait for its end')
       .action(async (database: string, options: WorkflowOptions) => {
         adopt();
+        const { fromBucket } = options;
+        if (fromBucket !== undefined) {
+          const command = await import('./commands/from-bucket.ts');
+          return run(command.testFromBucket(database, { ...options, fromBucket }));
+        }
         return run((await import('./commands/workflow.ts')).runWorkflow(machine, database, options));
       });
   const collect = (value: string, before: readonly string[]) => [...before, value];
@@ -132,7 +137,8 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
   );
   workflow('restore-test', 'restore-test', 'restore a backup into a throwaway server and prove it')
     .option('--backup <id>', 'a backup other than the latest')
-    .option('--physical', 'recover the newest base backup with all stored WAL, and prove that');
+    .option('--physical', 'recover the newest base backup with all stored WAL, and prove that')
+    .option('--from-bucket <bucket>', 'do it on this machine, out of this bucket: a vault, or what is left');
 
   program
     .command('retention')
@@ -167,6 +173,7 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .option('--to-database <name>', 'target database (default: a new one, <database>_restored_<time>)')
     .option('--to-schema <name>', 'another name for the schema that is restored')
     .option('--target-secret <name>', 'another server: a secret of restore.targets in pgdr.config.ts')
+    .option('--from-bucket <bucket>', 'do it on this machine, out of this bucket: a vault, or what is left')
     .option('--overwrite <database>', 'replace data of the target: its name, typed once more')
     .option('--dry-run', 'show what would be read and where it would go')
     .option('--no-wait', 'start it and do not wait for its end')

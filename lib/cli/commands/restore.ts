@@ -16,6 +16,7 @@ import { readSettings } from '../deployed.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
 import { createOutput, formatTable } from '../output.ts';
+import { fromBucket } from './from-bucket.ts';
 import { restoreAt, targetOf } from './restore-at.ts';
 import { runWorkflow } from './workflow.ts';
 
@@ -40,12 +41,14 @@ export interface RestoreOptions {
   readonly toSchema?: string;
   readonly targetSecret?: string;
   readonly overwrite?: string;
+  readonly fromBucket?: string;
 }
 
 /** `pgdr restore`: shows what will be read and where it goes, then starts the workflow and follows it. */
 export async function restore(database: string, options: RestoreOptions): Promise<ExitCode> {
   const output = createOutput(options.json ?? false);
   const asked = requestOf(options);
+  if (options.fromBucket !== undefined) return restoreFromBucket(database, asked, options);
   if (asked.at !== null) return restoreAt(database, asked, asked.at, options);
   const { config, clients } = await openDeployment(options.region);
   let planned: Planned;
@@ -65,6 +68,17 @@ export async function restore(database: string, options: RestoreOptions): Promis
     clients.close();
   }
   return runWorkflow('restore', database, options, planned.input);
+}
+
+function restoreFromBucket(database: string, asked: RestoreRequest, options: RestoreOptions): Promise<ExitCode> {
+  const { fromBucket: bucket } = options;
+  if (bucket === undefined || asked.at !== null || options.dryRun) {
+    throw new CliError('RequestInvalid', '--from-bucket is of backups: not with a point in time, and not --dry-run.', {
+      exit: exitCode.usage,
+      intact: 'Nothing was started.',
+    });
+  }
+  return fromBucket('restore', database, { ...options, fromBucket: bucket }, { request: asked });
 }
 
 function requestOf(options: RestoreOptions): RestoreRequest {

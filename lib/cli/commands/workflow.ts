@@ -22,24 +22,30 @@ export interface WorkflowOptions {
   readonly physical?: boolean;
   /** base-backup alone: no increment. */
   readonly full?: boolean;
+  /** restore-test alone: done here, out of this bucket. */
+  readonly fromBucket?: string;
 }
 
 /** What `pgdr backup` and `pgdr restore-test` print with `--json`; documented in docs/cli.md. */
-interface WorkflowResult {
+export interface WorkflowResult {
   readonly ok: boolean;
   readonly workflow: Workflow;
   readonly database: string;
   readonly region: string;
-  readonly executionArn: string;
+  /** Absent with --from-bucket. */
+  readonly executionArn?: string;
+  readonly bucket?: string;
   readonly status: string;
   readonly seconds?: number;
   readonly steps?: readonly StepRecord[];
   readonly outcome?: Outcome;
+  /** Files that were written, with --from-bucket. */
+  readonly reports?: readonly string[];
   readonly error?: ErrorReport;
 }
 
 /** Failures that were a refusal, or a search in vain. */
-const exits: Readonly<Record<string, ExitCode>> = {
+export const exits: Readonly<Record<string, ExitCode>> = {
   BackupNotFound: exitCode.notFound,
   TableNotInBackup: exitCode.notFound,
   RecoveryTargetUnreachable: exitCode.refused,
@@ -93,7 +99,7 @@ export async function runWorkflow(
         ? { outcome: parse<Outcome>(execution.output) }
         : { error: errorOf(execution.error, execution.cause, status) }),
     };
-    output.result(result, () => render(result, output));
+    output.result(result, () => renderOutcome(result, output));
     if (ok) return exitCode.done;
     return exits[execution.error ?? ''] ?? exitCode.failed;
   } finally {
@@ -122,7 +128,10 @@ async function start(
   }
 }
 
-function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, output: Output): string {
+export function renderOutcome(
+  { ok, outcome, error, seconds = 0, status, reports }: WorkflowResult,
+  output: Output,
+): string {
   if (!ok)
     return [
       '',
@@ -143,7 +152,7 @@ function render({ ok, outcome, error, seconds = 0, status }: WorkflowResult, out
     if (proof.partial !== null) rows.push(['Partial', `a proof of this part alone: ${proof.partial}`]);
     rows.push(['RTO', `${humanSeconds(proof.rtoSeconds)}, objective ${humanSeconds(objectives?.rtoSeconds ?? 0)}`]);
     rows.push(['RPO', `${humanSeconds(proof.rpoSeconds)}, objective ${humanSeconds(objectives?.rpoSeconds ?? 0)}`]);
-    rows.push(['Report', proof.reportKey]);
+    rows.push(['Report', reports?.find((path) => path.endsWith('.html')) ?? proof.reportKey]);
   }
   if (restore) {
     const { toDatabase, toSchema, host } = restore;

@@ -44,7 +44,7 @@ export async function synthesize(
   app = join('bin', 'app.ts'),
 ): Promise<Assembly> {
   const parent = join(workDirectory, 'assembly');
-  const directory = join(parent, hashOf([...sources, relative(root, config), dirname(app)], environment));
+  const directory = join(parent, hashOf([...sources, relative(root, config), dirname(app)], { ...environment, app }));
   if (existsSync(join(directory, 'manifest.json'))) {
     const now = new Date();
     utimesSync(directory, now, now);
