@@ -39,6 +39,12 @@ const networkInterfaces: Grant = {
   wildcard: 'Lambda names its interfaces by itself; the actions have no narrower resource.',
 };
 
+const tracing: Grant = {
+  actions: ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'],
+  resources: ['*'],
+  wildcard: 'X-Ray has no resources to name: a trace belongs to nobody.',
+};
+
 /** One file of lambdas/ as a function, with a role and a log of its own. */
 export class WorkerFunction extends Construct {
   readonly function: NodejsFunction;
@@ -54,7 +60,7 @@ export class WorkerFunction extends Construct {
     });
     this.role = makeRole(this, 'Role', new ServicePrincipal('lambda.amazonaws.com'), props.description, props.roleName);
     allow(this.role, { actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] });
-    allow(this.role, ...props.grants, ...(props.network ? [networkInterfaces] : []));
+    allow(this.role, tracing, ...props.grants, ...(props.network ? [networkInterfaces] : []));
     this.function = new NodejsFunction(this, 'Function', {
       functionName: name,
       description: props.description,
@@ -86,9 +92,12 @@ export class WorkerFunction extends Construct {
         banner: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
       },
     });
+    const resource = this.function.node.defaultChild as CfnFunction;
+    // Not by the property `tracing`, with which CDK would add the permission by itself.
+    resource.tracingConfig = { mode: 'Active' };
     if (props.network) {
       const { subnetIds, securityGroupId } = props.network;
-      (this.function.node.defaultChild as CfnFunction).vpcConfig = {
+      resource.vpcConfig = {
         subnetIds: [...subnetIds],
         securityGroupIds: [securityGroupId],
       };

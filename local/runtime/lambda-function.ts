@@ -24,6 +24,8 @@ export interface LambdaFunction {
   readonly reservedConcurrency?: number;
   /** Names of private zones are known to it. */
   readonly inVpc: boolean;
+  /** By itself, and not only when its caller is. */
+  readonly traced: boolean;
   readonly lastModified: string;
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -115,6 +117,7 @@ export function readFunction(
     logGroup: logging.LogGroup ?? `/aws/lambda/${name}`,
     logFormat: logging.LogFormat === 'JSON' ? 'JSON' : 'Text',
     deadLetterQueue,
+    traced: properties.TracingConfig?.Mode === 'Active',
     inVpc: (properties.VpcConfig?.SubnetIds ?? []).length > 0,
     ...(properties.ReservedConcurrentExecutions !== undefined && {
       reservedConcurrency: Number(properties.ReservedConcurrentExecutions),
@@ -139,7 +142,7 @@ export function describeFunction(fn: LambdaFunction): Record<string, unknown> {
     LastModified: fn.lastModified,
     Version: '$LATEST',
     Environment: { Variables: fn.environment },
-    TracingConfig: { Mode: 'PassThrough' },
+    TracingConfig: { Mode: fn.traced ? 'Active' : 'PassThrough' },
     State: 'Active',
     LastUpdateStatus: 'Successful',
     PackageType: 'Zip',

@@ -257,8 +257,18 @@ function logOf(world: World, fn: LambdaFunction, stream: string): (line: string)
   return (line) => world.log(fn.region, fn.logGroup, stream, line);
 }
 
+/** Traces reach nobody here, but AWS would not trace without the permissions. */
+function trace(world: World, fn: LambdaFunction): void {
+  const principal = { arn: assumedRoleArn(fn.roleArn, fn.name), roleArn: fn.roleArn };
+  for (const action of fn.traced ? ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'] : []) {
+    const refused = world.refusal({ service: 'lambda', region: fn.region, principal }, { action, resource: '*' });
+    if (refused) world.note(`lambda ${fn.name}: it is not traced: ${refused.message}`);
+  }
+}
+
 function sandboxEnvironment(world: World, fn: LambdaFunction, stream: string): Record<string, string> {
   world.assertTrusted(fn.roleArn, { service: 'lambda.amazonaws.com', region: fn.region, sourceArn: fn.arn });
+  trace(world, fn);
   const keys = world.credentialsFor(fn.roleArn, fn.name, fn.region);
   const temporary = join(world.directory, 'lambda', fn.region, fn.name, 'tmp');
   mkdirSync(temporary, { recursive: true });

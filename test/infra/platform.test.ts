@@ -213,6 +213,7 @@ describe.each(regions)('the platform in %s', (region) => {
     expect(new Set(functions.map(({ LoggingConfig }) => flat(LoggingConfig.LogGroup))).size).toBe(functions.length);
     for (const properties of functions) {
       expect(properties).toMatchObject({ Runtime: 'nodejs24.x', Architectures: ['arm64'], Handler: 'index.handler' });
+      expect(properties.TracingConfig).toEqual({ Mode: 'Active' });
     }
     for (const { Properties } of resources(stack, 'AWS::Logs::LogGroup')) {
       expect(Properties.RetentionInDays).toBeGreaterThan(0);
@@ -361,7 +362,7 @@ test('no function may do more than its work', () => {
   const actions = new Map<string, Set<string>>();
   for (const { policy, actions: allowed } of own) {
     const name = policy.replace(/^Workflows|RoleDefaultPolicy.*$/g, '');
-    actions.set(name, new Set([...(actions.get(name) ?? []), ...allowed.filter((a) => !a.startsWith('logs:'))]));
+    actions.set(name, new Set([...(actions.get(name) ?? []), ...allowed.filter((a) => !/^(logs|xray):/.test(a))]));
   }
   const read = ['kms:Decrypt', 's3:GetObject', 's3:ListBucket'];
   expect(Object.fromEntries([...actions].map(([name, set]) => [name, [...set].sort()]))).toEqual({
