@@ -313,10 +313,12 @@ const definitions = {
     periodSeconds: 60,
     comparison: 'above',
     threshold: (subject) => (isTight(subject) ? 10 : 5 * minute),
-    thresholdText: '5 minutes; 10 s in the tight profile (RPO of 5 minutes or RTO of 30 minutes and less)',
+    thresholdText:
+      '5 minutes, or 10 s in the tight profile (RPO of 5 minutes or RTO of 30 minutes and less), or 6 minutes of silence',
     // Later than primary-down, so that a dead primary is told as what it is.
     periods: [6, 6],
-    missing: 'notBreaching',
+    // A standby that does not answer is behind, whatever it would say.
+    missing: 'breaching',
     severity: 'warning',
     needs: 'standby',
     runbook: 'replication-lag',

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CloudWatchClient, DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
@@ -13,8 +13,8 @@ import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
 import { alarmName, pageName } from '../../lib/config/names.ts';
 import type { AlarmId } from '../../lib/core/alarms.ts';
-import type { ApiCall } from '../../local/facade.ts';
-import type { Loose } from '../infra/assembly.ts';
+import { type ApiCall, AwsError } from '../../local/facade.ts';
+import { alteredAssembly } from './altered.ts';
 
 /**
  * Alarms that go on and off by their real cause: the deployed templates, a real database, the clock of the cloud moved
@@ -59,24 +59,14 @@ afterAll(async () => {
   for (const folder of [directory, `${directory}.assembly`]) rmSync(folder, { recursive: true, force: true });
 });
 
-function withSmallerThresholds(assembly: string): string {
-  // Beside the others, where what the images would install is found.
-  const copy = `${directory}.assembly`;
-  mkdirSync(copy, { recursive: true });
-  cpSync(assembly, copy, { recursive: true });
-  for (const file of readdirSync(copy).filter((name) => name.endsWith('.template.json'))) {
-    const template = JSON.parse(readFileSync(join(copy, file), 'utf8'));
-    for (const { Type, Properties } of Object.values<Loose>(template.Resources)) {
-      if (Type !== 'AWS::CloudWatch::Alarm') continue;
-      for (const [id, threshold] of Object.entries(smaller))
-        if (Properties.AlarmName === alarmName(system, database, id)) Properties.Threshold = threshold;
-      for (const id of silentHere)
-        if (Properties.AlarmName === alarmName(system, database, id)) Properties.TreatMissingData = 'notBreaching';
-    }
-    writeFileSync(join(copy, file), JSON.stringify(template));
-  }
-  return copy;
-}
+const withSmallerThresholds = (assembly: string) =>
+  alteredAssembly(assembly, `${directory}.assembly`, (type, properties) => {
+    if (type !== 'AWS::CloudWatch::Alarm') return;
+    for (const [id, threshold] of Object.entries(smaller))
+      if (properties.AlarmName === alarmName(system, database, id)) properties.Threshold = threshold;
+    for (const id of silentHere)
+      if (properties.AlarmName === alarmName(system, database, id)) properties.TreatMissingData = 'notBreaching';
+  });
 
 async function stateOf(name: string, where = region): Promise<string | undefined> {
   const client = new CloudWatchClient(rehearsal.cloud.client(where));
@@ -247,6 +237,31 @@ describe('rto-regression and rpo-regression', () => {
     await pass(1);
     expect([await alarm('rto-regression'), await alarm('rpo-regression')]).toEqual(['OK', 'OK']);
     await expectPage(from, /Over: orders: More would have been lost/, 'rpo-regression');
+  });
+});
+
+describe('regional-copy-lag', () => {
+  it('goes on when the role of replication may not write there any more, and off with the next backup', async () => {
+    const from = messages();
+    const undo = rehearsal.cloud.intercept(({ operation }) => {
+      if (operation === 'ReplicateObject') throw new AwsError('AccessDenied', 'the policy was changed', 403);
+    });
+    await succeed('backup-logical');
+    await rehearsal.cloud.s3.settled();
+    undo();
+    await pass(3);
+    expect(await page('regional-copy-lag')).toBe('OK');
+    await pass(2);
+    expect(await page('regional-copy-lag')).toBe('ALARM');
+    await expectPage(from, /Warning: orders: A backup is not in the other region after/, 'regional-copy-lag');
+    // A copy that failed is not made again by S3; it counts until newer backups have arrived.
+    for (let i = 0; i < 6 && (await page('regional-copy-lag')) === 'ALARM'; i++) {
+      await succeed('backup-logical');
+      await rehearsal.cloud.s3.settled();
+      await pass(1);
+    }
+    expect(await page('regional-copy-lag')).toBe('OK');
+    await expectPage(from, /Over: orders: A backup is not in the other region/, 'regional-copy-lag');
   });
 });
 

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CloudWatchClient, DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
@@ -18,7 +18,7 @@ import {
 } from '../../lib/config/names.ts';
 import { type Cloud, startCloud } from '../../local/cloud.ts';
 import { AwsError } from '../../local/facade.ts';
-import type { Loose } from '../infra/assembly.ts';
+import { alteredAssembly } from './altered.ts';
 
 /** pgdr watching itself: each alarm on and off by its real cause, and what Slack hears of it. No server is needed. */
 
@@ -59,19 +59,11 @@ afterAll(async () => {
 });
 
 /** The function that measures may run once at a time, as if others had taken the account's concurrency. */
-function withOnePosture(assembly: string): string {
-  const copy = `${directory}.assembly`;
-  mkdirSync(copy, { recursive: true });
-  cpSync(assembly, copy, { recursive: true });
-  for (const file of readdirSync(copy).filter((name) => name.endsWith('.template.json'))) {
-    const template = JSON.parse(readFileSync(join(copy, file), 'utf8'));
-    for (const { Properties } of Object.values<Loose>(template.Resources))
-      if (Properties?.FunctionName === functionName(system, 'publish-posture'))
-        Properties.ReservedConcurrentExecutions = 1;
-    writeFileSync(join(copy, file), JSON.stringify(template));
-  }
-  return copy;
-}
+const withOnePosture = (assembly: string) =>
+  alteredAssembly(assembly, `${directory}.assembly`, (_, properties) => {
+    if (properties.FunctionName === functionName(system, 'publish-posture'))
+      properties.ReservedConcurrentExecutions = 1;
+  });
 
 const stateOf = async (id: string): Promise<string | undefined> => {
   const name = alarmName(system, undefined, id);

@@ -35,4 +35,5 @@ export default defineConfig({
       objectives: { rto: '30 minutes' },
     },
   ],
+  notifications: { slackWebhookSecret: 'pgdr/slack', runbooks: 'https://runbooks.example.com' },
 });

@@ -35,6 +35,10 @@ export interface PairOptions {
   readonly physical?: boolean;
   /** More settings of both servers. */
   readonly serverOptions?: Readonly<Record<string, string>>;
+  /** Gives the assembly to deploy in the place of the synthesized one. */
+  readonly alter?: (assembly: string) => string;
+  /** Where Slack's messages go. @default nowhere: the secret is not there */
+  readonly slackWebhook?: string;
   readonly verbose?: (line: string) => void;
 }
 
@@ -99,7 +103,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   );
   const files = await makeServers(postgres.bin, join(directory, 'servers'));
   const cloud = await startCloud({
-    assembly: assembly.directory,
+    assembly: options.alter?.(assembly.directory) ?? assembly.directory,
     directory: join(directory, 'cloud'),
     containerPath: () => [postgres.bin],
     verbose: options.verbose,
@@ -168,8 +172,10 @@ async function configure(
   { secrets, ssm }: Clients,
   files: PairFiles,
   server: ServerName,
-  { serverOptions = {} }: PairOptions,
+  { serverOptions = {}, slackWebhook }: PairOptions,
 ): Promise<void> {
+  if (slackWebhook !== undefined)
+    await secrets.send(new CreateSecretCommand({ Name: 'pgdr/slack', SecretString: slackWebhook }));
   for (const [name, which] of [
     ['orders/control', 'primary'],
     ['orders/standby', 'standby'],
