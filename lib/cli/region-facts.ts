@@ -10,6 +10,7 @@ import type { DatabaseSettings } from '../core/settings.ts';
 import type { Clients } from './clients.ts';
 import { readSettings } from './deployed.ts';
 import { listKeys, proofsPrefix, readObject } from './evidence.ts';
+import { readWindow } from './recoverable-window.ts';
 
 /** A region that may be lost gets this long; then the others answer without it. */
 const patience = 15_000;
@@ -29,7 +30,7 @@ export async function readRegionFacts(
   }
 }
 
-async function read(clients: Clients, system: string, { name }: DatabaseConfig): Promise<RegionFacts> {
+async function read(clients: Clients, system: string, { name, physical }: DatabaseConfig): Promise<RegionFacts> {
   const { region } = clients;
   const settings = await readSettings(clients, system, name);
   const store = { s3: clients.s3, bucket: settings.bucket };
@@ -38,8 +39,11 @@ async function read(clients: Clients, system: string, { name }: DatabaseConfig):
   const manifest =
     newest && (await readObject(clients, settings.bucket, manifestKey(`${logicalPrefix(settings)}${newest.id}/`)));
   const tests = await readTests(clients, settings);
+  const ranges = physical ? await readWindow(clients, settings) : [];
+  const window = ranges.flatMap(({ from, to }) => (from.at && to.at ? [{ from: from.at, to: to.at }] : []));
   return {
     region,
+    ...(physical && { window }),
     ...(newest &&
       manifest !== undefined && {
         backup: {

@@ -13,6 +13,8 @@ export interface RegionFacts {
     readonly verifiedAt: string;
     readonly bytes: number;
   };
+  /** Where WAL is received: stretches of time any moment of which can be recovered, RFC 3339, the oldest end first. */
+  readonly window?: readonly { readonly from: string; readonly to: string }[];
   /** The newest restore test, whether or not it held. */
   readonly lastTest?: RestoreTestFact;
   /** The newest one that held. */
@@ -64,13 +66,15 @@ export function answerOf(regions: readonly RegionFacts[], limits: Limits): Answe
   return answers[0] ?? none(null, 'no region was asked');
 }
 
-function answerOfRegion({ region, problem, backup, lastTest, proof }: RegionFacts, limits: Limits): Answer {
-  if (!backup) return none(region, problem ?? 'there is no verified backup');
+function answerOfRegion(facts: RegionFacts, limits: Limits): Answer {
+  const { region, problem, lastTest, proof } = facts;
+  const to = newestMoment(facts);
+  if (to === undefined) return none(region, problem ?? 'there is no verified backup yet');
   const { now, restoreTestIntervalSeconds } = limits;
   const found = {
     region,
-    to: backup.takenAt,
-    lossSeconds: Math.max(0, (now.getTime() - Date.parse(backup.takenAt)) / 1000),
+    to,
+    lossSeconds: Math.max(0, (now.getTime() - Date.parse(to)) / 1000),
     seconds: proof?.rtoSeconds ?? null,
     provenBy: proof ?? null,
   };
@@ -86,6 +90,26 @@ function answerOfRegion({ region, problem, backup, lastTest, proof }: RegionFact
     says: `restore test ${proof.id} restored ${proof.backupId} and proved it to ${proof.level}`,
   };
 }
+
+/** Milliseconds since the epoch, in order, each moment once: stretches of several timelines lie over one another. */
+export function mergedStretches(
+  window: readonly { readonly from: string; readonly to: string }[],
+): { readonly from: number; readonly to: number }[] {
+  const merged: { from: number; to: number }[] = [];
+  const stretches = window.map(({ from, to }) => ({ from: Date.parse(from), to: Date.parse(to) }));
+  for (const one of stretches.toSorted((a, b) => a.from - b.from)) {
+    const last = merged.at(-1);
+    if (last && one.from <= last.to) last.to = Math.max(last.to, one.to);
+    else if (one.to >= one.from) merged.push(one);
+  }
+  return merged;
+}
+
+/** The newest backup's, or what WAL adds to it. */
+const newestMoment = ({ backup, window = [] }: RegionFacts): string | undefined =>
+  [...(backup ? [backup.takenAt] : []), ...window.map(({ to }) => to)]
+    .toSorted((a, b) => Date.parse(a) - Date.parse(b))
+    .at(-1);
 
 const none = (region: string | null, says: string): Answer => ({
   recoverable: 'no',

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DatabaseStatus } from '../../lib/cli/commands/status.ts';
 import type { ReportData } from '../../lib/cli/report/data.ts';
 import { reportPage } from '../../lib/cli/report/page.ts';
 import type { ProofReport } from '../../lib/core/proof.ts';
@@ -89,8 +90,18 @@ const data = {
   schedules: { backup: 'cron(0 2 * * ? *)', restoreTest: 'cron(0 3 ? * SUN *)' },
 } as unknown as ReportData;
 
+const [first, second] = data.status.regions as [DatabaseStatus['regions'][number], DatabaseStatus['regions'][number]];
+/** WAL since eight days, with a gap of a day and two timelines that lie over one another. */
+const window = [
+  { from: day(8), to: day(5) },
+  { from: day(4), to: day(1) },
+  { from: day(2), to: day(0.02) },
+];
+const withWal = { ...data, status: { ...data.status, regions: [{ ...first, window }, second] } };
+
 const pages = {
   'the report': reportPage('acme', new Date(day(0)), [data], []),
+  'the report of a database that receives WAL': reportPage('acme', new Date(day(0)), [withWal], []),
   'the page of a proof': proofPage(proof),
 };
 
@@ -155,6 +166,13 @@ describeWithPeers('in Chromium', ['chromium'], (executablePath) => {
     expect(labels.join('\n')).toMatch(/19 moments/);
     expect(labels.join('\n')).toMatch(/in 90 days at this rate/);
     expect(await page.evaluate('document.title')).toBe('orders can be recovered');
+    await page.setContent(pages['the report of a database that receives WAL']);
+    expect(await page.evaluate('document.querySelector("svg[role=img]").getAttribute("aria-label")')).toMatch(
+      /Any moment of 7 d .* in 2 stretches with gaps between them; and 19 logical backups/,
+    );
+    expect(await page.evaluate('document.querySelectorAll("svg[role=img] rect.gap title")[0].textContent')).toMatch(
+      /^gap/,
+    );
     await page.close();
   });
 });

@@ -87,6 +87,9 @@ function render(found: DatabaseStatus, output: Output): string {
   const lines: [string, string][] = [['Could we recover now?', `${output.paint(style, word)}: ${found.says}`]];
   if (to !== null && lossSeconds !== null) {
     lines.push(['To when?', `${to}, losing ${against(lossSeconds, objectives.rpoSeconds)}`]);
+    const window = found.regions.find(({ region }) => region === found.region)?.window ?? [];
+    const moments = window.map(({ from, to }) => `${from} to ${to}`).join(', ');
+    if (moments !== '') lines.push(['Any moment of', moments]);
     lines.push(['Where?', `${found.region}`]);
   }
   if (seconds !== null) lines.push(['How fast?', against(seconds, objectives.rtoSeconds)]);

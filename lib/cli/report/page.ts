@@ -1,6 +1,6 @@
 import { type CostLine, totalOf } from '../../core/cost.ts';
 import { humanBytes, humanSeconds } from '../../core/human.ts';
-import { coverage, type Point, phases, trend } from '../../core/page/chart.ts';
+import { type Point, phases, trend } from '../../core/page/chart.ts';
 import { page } from '../../core/page/document.ts';
 import { type Html, html } from '../../core/page/html.ts';
 import { facts, mark, table, tile, tiles } from '../../core/page/parts.ts';
@@ -10,6 +10,7 @@ import { tablesOf } from '../../core/proof.ts';
 import { showsOfLevel } from '../../core/proof-page.ts';
 import { trendOf } from '../../core/trend.ts';
 import type { ReportData } from './data.ts';
+import { recoverableWindow, time, verifiedOf } from './window.ts';
 
 /** `pgdr report`: how well each database could be recovered, for people who were not there. */
 export function reportPage(
@@ -43,7 +44,7 @@ const section = (data: ReportData, at: Date): Html => html`<section>
 <h2>${data.status.database}: recoverability</h2>
 ${glance(data)}
 <p>${data.status.says}.</p>
-${window(data, at)}
+${recoverableWindow(data, at)}
 <h3>Trends</h3><div class="charts">${trends(data, at)}</div>
 <h3>Restore tests</h3><div class="charts">${recovery(data)}</div>
 ${history(data)}
@@ -77,36 +78,6 @@ function glance({ status, proof }: ReportData): Html {
     ),
   ]);
 }
-
-const verifiedOf = ({ backups }: ReportData) =>
-  backups.filter(({ verifiedAt, problem }) => verifiedAt !== null && !problem).toReversed();
-
-function window(data: ReportData, at: Date): Html | undefined {
-  const usable = verifiedOf(data);
-  const [oldest] = usable;
-  if (!oldest) return undefined;
-  const longest = longestStep(usable.map(({ takenAt }) => Date.parse(takenAt)));
-  return coverage(
-    'Recoverable window.',
-    `${usable.length} moments from ${time(oldest.takenAt)} to ${time(usable.at(-1)?.takenAt ?? '')}; the longest time between two is ${humanSeconds(longest)}.`,
-    {
-      from: Date.parse(oldest.takenAt),
-      to: at.getTime(),
-      ranges: [],
-      moments: data.backups
-        .filter(({ problem }) => !problem)
-        .map(({ id, takenAt, verifiedAt }) => ({
-          at: Date.parse(takenAt),
-          value: 1,
-          bad: verifiedAt === null,
-          label: `${id}: ${verifiedAt === null ? 'not verified' : 'can be restored'}`,
-        })),
-    },
-  );
-}
-
-const longestStep = (times: readonly number[]): number =>
-  times.slice(1).reduce((longest, one, i) => Math.max(longest, one - (times[i] as number)), 0) / 1000;
 
 function trends(data: ReportData, at: Date): Html[] {
   const usable = verifiedOf(data);
@@ -274,6 +245,3 @@ const costTable = (caption: string, lines: readonly CostLine[]): Html =>
     [...lines.map(({ item, detail, usd }) => [item, detail, usd.toFixed(2)]), ['Sum', '', totalOf(lines).toFixed(2)]],
     [2],
   );
-
-/** `2026-11-21 02:00:03 UTC` */
-const time = (iso: string): string => (iso === '' ? '–' : `${iso.slice(0, 19).replace('T', ' ')} UTC`);
