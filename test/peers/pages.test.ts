@@ -168,7 +168,7 @@ describeWithPeers('in Chromium', ['chromium'], (executablePath) => {
     expect(await page.evaluate('document.title')).toBe('orders can be recovered');
     await page.setContent(pages['the report of a database that receives WAL']);
     expect(await page.evaluate('document.querySelector("svg[role=img]").getAttribute("aria-label")')).toMatch(
-      /Any moment of 7 d .* in 2 stretches with gaps between them; and 19 logical backups/,
+      /Any moment of 6 d 23 h .* in 2 stretches with gaps between them; and 19 logical backups/,
     );
     expect(await page.evaluate('document.querySelectorAll("svg[role=img] rect.gap title")[0].textContent')).toMatch(
       /^gap/,

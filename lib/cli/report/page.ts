@@ -10,7 +10,7 @@ import { tablesOf } from '../../core/proof.ts';
 import { showsOfLevel } from '../../core/proof-page.ts';
 import { trendOf } from '../../core/trend.ts';
 import type { ReportData } from './data.ts';
-import { recoverableWindow, time, verifiedOf } from './window.ts';
+import { recoverableWindow, time, verifiedOf, when } from './window.ts';
 
 /** `pgdr report`: how well each database could be recovered, for people who were not there. */
 export function reportPage(
@@ -164,7 +164,7 @@ const history = ({ tests, status }: ReportData): Html =>
     tests
       .slice(0, 20)
       .map((test) => [
-        time(test.at),
+        when(test.at),
         html`<code>${test.backupId}</code>`,
         mark(test.holds),
         test.level ?? 'none',
@@ -202,11 +202,11 @@ const backups = ({ backups, status }: ReportData): Html =>
       .slice(0, 40)
       .map((one) => [
         html`<code>${one.id}</code>`,
-        one.problem ? html`<span class="no">unreadable</span>` : time(one.takenAt),
+        one.problem ? html`<span class="no">unreadable</span>` : when(one.takenAt),
         humanBytes(one.bytes),
         humanBytes(one.rawBytes),
         one.tables,
-        one.verifiedAt ? time(one.verifiedAt) : html`<span class="no">no</span>`,
+        one.verifiedAt ? when(one.verifiedAt) : html`<span class="no">no</span>`,
         one.provenLevel ?? 'no',
       ]),
     [2, 3, 4],

@@ -1,6 +1,6 @@
 import { humanSeconds } from '../../core/human.ts';
 import { coverage } from '../../core/page/chart.ts';
-import type { Html } from '../../core/page/html.ts';
+import { type Html, html } from '../../core/page/html.ts';
 import { mergedStretches } from '../../core/recoverability.ts';
 import type { ReportData } from './data.ts';
 
@@ -53,6 +53,9 @@ const longestStep = (times: readonly number[]): number =>
   times.slice(1).reduce((longest, one, i) => Math.max(longest, one - (times[i] as number)), 0) / 1000;
 
 const text = (at: number): string => new Date(at).toISOString();
+
+/** In a table, on one line. */
+export const when = (iso: string): Html => html`<time>${time(iso)}</time>`;
 
 /** `2026-11-21 02:00:03 UTC` */
 export const time = (iso: string): string => (iso === '' ? '–' : `${iso.slice(0, 19).replace('T', ' ')} UTC`);

@@ -23,8 +23,8 @@ export interface Trend {
 
 const width = 640;
 const height = 200;
-const left = 62;
-const bottom = 22;
+const left = 92;
+const bottom = 26;
 const top = 12;
 
 /** Values over time, from zero up. */
@@ -83,7 +83,7 @@ export function coverage(
       : [];
   });
   return html`<figure><figcaption><b>${title}</b> ${summary}</figcaption>
-<svg viewBox="0 0 ${width} 58" role="img" aria-label="${`${title}: ${summary}`}">
+<svg class="wide" viewBox="0 0 ${width} 60" role="img" aria-label="${`${title}: ${summary}`}">
 <rect x="0" y="14" width="${width}" height="22" rx="3" fill="none" class="grid"/>
 ${ranges.map((range) => bar('covered', range))}${gaps.map((gap) => bar('gap', gap))}
 ${moments.map((moment) => html`<rect class="${moment.bad ? 'gap' : 'covered'}" x="${(x(moment.at) - 1.5).toFixed(1)}" width="3" y="10" height="30"><title>${moment.label}</title></rect>`)}
@@ -109,9 +109,9 @@ export function phases(
   return html`<figure><figcaption><b>${title}</b> ${summary}</figcaption>
 <svg viewBox="0 0 ${width} ${rows.length * rowHeight + 4}" role="img" aria-label="${`${title}: ${summary}`}">
 ${rows.map((row, i) => {
-  let at = 90;
+  let at = 104;
   return html`<text x="0" y="${i * rowHeight + 17}">${row.label}</text>${row.phases.map((phase) => {
-    const long = (phase.seconds / most) * (width - 100);
+    const long = (phase.seconds / most) * (width - 114);
     const drawn = html`<rect class="phase${names.indexOf(phase.name) % 5}" x="${at.toFixed(1)}" y="${i * rowHeight + 3}" width="${Math.max(1, long).toFixed(1)}" height="18"><title>${phase.name}: ${format(phase.seconds)}</title></rect>`;
     at += long;
     return drawn;

@@ -49,12 +49,12 @@ h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .8rem 1rem; break-inside: avoid; }
 figcaption { font-size: .9rem; color: var(--dim); margin-bottom: .4rem; } figcaption b { color: var(--ink); }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
-svg text { fill: var(--dim); font: 11px system-ui, sans-serif; }
+svg text { fill: var(--dim); font: 15px system-ui, sans-serif; } svg.wide text { font-size: 11px; } time { white-space: nowrap; }
 svg .line { fill: none; stroke: var(--backup); stroke-width: 2; } svg .area { fill: var(--backup); opacity: .12; }
 svg .dot { fill: var(--backup); } svg .dot.bad { fill: var(--bad); } svg .grid { stroke: var(--line); }
 svg .limit { stroke: var(--bad); stroke-dasharray: 4 4; } svg .covered { fill: var(--good); } svg .gap { fill: var(--bad); }
 svg .phase0 { fill: var(--backup); } svg .phase1 { fill: var(--restore); } svg .phase2 { fill: var(--prepare); } svg .phase3 { fill: var(--good); } svg .phase4 { fill: var(--warn); }
 @media print { :root { color-scheme: light; } body { background: #fff; font-size: 11pt; } main { max-width: none; padding: 0; }
   h2, h3 { break-after: avoid; } tr, .tile, .card { break-inside: avoid; } .scroll { overflow: visible; } }
-@media (max-width: 36rem) { .step { grid-template-columns: 1fr 5rem; } .step .track { grid-column: 1 / -1; grid-row: 2; } dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } }
+@media (max-width: 36rem) { .step { grid-template-columns: 1fr 5rem; } .step .track { grid-column: 1 / -1; grid-row: 2; } svg text, svg.wide text { font-size: 18px; } dl { grid-template-columns: 1fr; } dt { margin-top: .4rem; } }
 `;
