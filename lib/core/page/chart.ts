@@ -83,11 +83,11 @@ export function coverage(
       : [];
   });
   return html`<figure><figcaption><b>${title}</b> ${summary}</figcaption>
-<svg class="wide" viewBox="0 0 ${width} 60" role="img" aria-label="${`${title}: ${summary}`}">
+<svg class="wide" viewBox="0 0 ${width} 66" role="img" aria-label="${`${title}: ${summary}`}">
 <rect x="0" y="14" width="${width}" height="22" rx="3" fill="none" class="grid"/>
 ${ranges.map((range) => bar('covered', range))}${gaps.map((gap) => bar('gap', gap))}
 ${moments.map((moment) => html`<rect class="${moment.bad ? 'gap' : 'covered'}" x="${(x(moment.at) - 1.5).toFixed(1)}" width="3" y="10" height="30"><title>${moment.label}</title></rect>`)}
-<text x="0" y="54">${day(from)}</text><text x="${width}" y="54" text-anchor="end">${day(to)}</text>
+<text x="0" y="60">${day(from)}</text><text x="${width}" y="60" text-anchor="end">${day(to)}</text>
 </svg></figure>`;
 }
 
