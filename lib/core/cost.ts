@@ -1,20 +1,21 @@
+import { failoverCost, type WalSubject, walCost } from './cost-continuous.ts';
+import { gib, month, n, startSeconds, type TaskSize, taskCost } from './cost-units.ts';
 import type { Prices } from './prices.ts';
 
 /** What a month costs, from the configuration and what was measured. An estimate: free tiers and discounts are left out. */
-
-export interface TaskSize {
-  readonly vcpu: number;
-  readonly memoryGiB: number;
-  readonly storageGiB: number;
-}
 
 export interface CostSubject {
   readonly backupIntervalSeconds: number;
   readonly restoreTestIntervalSeconds: number;
   readonly backupTask: TaskSize;
   readonly restoreTask: TaskSize;
-  /** How long objects stay: the lock forbids to remove them before. */
-  readonly keptSeconds: number;
+  /** How long daily backups are kept, and how long a version stays after its removal: as long as locks last. */
+  readonly dailySeconds: number;
+  readonly lockSeconds: number;
+  /** How long the backup of each month is kept, in the class of the archive. */
+  readonly monthlySeconds: number;
+  readonly wal?: WalSubject;
+  readonly failsOver: boolean;
   readonly replicated: boolean;
   readonly alarms: number;
   readonly compositeAlarms: number;
@@ -29,6 +30,10 @@ export interface Measured {
   readonly objects: number;
   readonly backupSeconds: number;
   readonly restoreTestSeconds: number;
+  /** Of base backups and stored WAL, where there are any. */
+  readonly baseBytes?: number;
+  readonly baseSeconds?: number;
+  readonly walBytesPerDay?: number;
 }
 
 export interface CostLine {
@@ -37,22 +42,24 @@ export interface CostLine {
   readonly usd: number;
 }
 
-const month = 30.44 * 86_400;
-const gib = 1024 ** 3;
 /** Transitions of a machine from its start to its end, without retries. */
 const transitions = { backup: 8, restoreTest: 5 };
 /** A part of a multipart upload, and of the reading back. */
 const partBytes = 16 * 1024 ** 2;
-/** Placing a task and pulling its image is charged too. */
-const startSeconds = 60;
 /** The posture's function: every 5 minutes, in both regions, 512 MiB for half a second; some 12 reads of S3. */
 const posture = { runs: 2 * (month / 300), gbSeconds: 0.25, gets: 12 };
+
+/** What an execution and its task write, and a look of the posture; measured in a rehearsal. */
+const logBytes = { backup: 400_000, restoreTest: 300_000, posture: 3000 };
 
 export function costOf(subject: CostSubject, measured: Measured, prices: Prices): CostLine[] {
   const backups = month / subject.backupIntervalSeconds;
   const tests = month / subject.restoreTestIntervalSeconds;
   const regions = subject.replicated ? 2 : 1;
-  const keptBackups = Math.max(1, subject.keptSeconds / subject.backupIntervalSeconds);
+  const keptSeconds = subject.dailySeconds + subject.lockSeconds;
+  const keptBackups = Math.max(1, keptSeconds / subject.backupIntervalSeconds);
+  const archived = Math.max(0, (subject.monthlySeconds - subject.dailySeconds) / month);
+  const archivedGib = (archived * measured.backupBytes) / gib;
   const storedGib = (measured.backupBytes + (keptBackups - 1) * measured.newBytes) / gib;
   const newGib = (backups * measured.newBytes) / gib;
   const parts = measured.backupBytes / partBytes + measured.objects;
@@ -73,8 +80,13 @@ export function costOf(subject: CostSubject, measured: Measured, prices: Prices)
     },
     {
       item: 'S3, storage',
-      detail: `${n(storedGib)} GiB${regions > 1 ? ' in each of 2 regions' : ''}, kept ${n(subject.keptSeconds / 86_400)} days`,
+      detail: `${n(storedGib)} GiB${regions > 1 ? ' in each of 2 regions' : ''}, kept ${n(subject.dailySeconds / 86_400)} days, and ${n(subject.lockSeconds / 86_400)} more by lock and lifecycle`,
       usd: storedGib * s3.gbMonth * regions,
+    },
+    {
+      item: 'S3, archive',
+      detail: `${n(archivedGib)} GiB once there are ${n(archived)} monthly backups`,
+      usd: archivedGib * s3.archiveGbMonth * regions,
     },
     {
       item: 'S3, requests',
@@ -117,7 +129,16 @@ export function costOf(subject: CostSubject, measured: Measured, prices: Prices)
       detail: 'a data key serves many objects',
       usd: ((backups * measured.objects + posture.runs * 2) / 10_000) * prices.kms.perTenThousandRequests,
     },
+    {
+      item: 'CloudWatch, logs',
+      detail: 'of executions, tasks and functions',
+      usd:
+        ((backups * logBytes.backup + tests * logBytes.restoreTest + posture.runs * logBytes.posture) / gib) *
+        cloudwatch.logGb,
+    },
     { item: 'Secrets Manager', detail: '1 secret in 2 regions', usd: 2 * prices.secretsManager.secretMonth },
+    ...(subject.wal ? walCost(subject.wal, measured, regions, prices) : []),
+    ...(subject.failsOver ? failoverCost(prices) : []),
   ];
 }
 
@@ -143,10 +164,3 @@ export const sharedCost = ({ endpoints, platformAlarms }: SharedSubject, prices:
 ];
 
 export const totalOf = (lines: readonly CostLine[]): number => lines.reduce((sum, { usd }) => sum + usd, 0);
-
-const taskCost = ({ vcpu, memoryGiB, storageGiB }: TaskSize, seconds: number, { fargate }: Prices): number =>
-  (seconds / 3600) *
-  (vcpu * fargate.vcpuHour + memoryGiB * fargate.gbHour + Math.max(0, storageGiB - 20) * fargate.diskGbHour);
-
-const n = (value: number): string =>
-  value >= 100 ? Math.round(value).toLocaleString('en') : value.toLocaleString('en', { maximumSignificantDigits: 3 });

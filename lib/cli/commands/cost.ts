@@ -1,14 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { type CostLine, totalOf } from '../../core/cost.ts';
+import { type CostLine, type Measured, totalOf } from '../../core/cost.ts';
+import { humanBytes } from '../../core/human.ts';
 import { type Prices, parsePrices, standardPrices } from '../../core/prices.ts';
 import { openDeployment } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { type ExitCode, exitCode } from '../errors.ts';
-import { costLines, measuredOf, sharedLines } from '../measured.ts';
+import { costLines, type Forecast, forecastOf, measuredOf, measuredWal, sharedLines } from '../measured.ts';
 import { createOutput, formatTable } from '../output.ts';
 import { readTests } from '../region-facts.ts';
 import { listBackups } from './list.ts';
 import { chosen } from './status.ts';
+
+const forecastDays = 90;
 
 export interface CostOptions {
   readonly json?: boolean;
@@ -22,12 +25,21 @@ export async function cost(name: string | undefined, options: CostOptions): Prom
   const { config, clients } = await openDeployment(options.region);
   const prices = await readPrices(options.prices);
   try {
-    const databases: { database: string; monthUsd: number | null; lines: readonly CostLine[] }[] = [];
+    const databases: {
+      database: string;
+      monthUsd: number | null;
+      lines: readonly CostLine[];
+      forecast: Forecast | null;
+    }[] = [];
     for (const database of chosen(config, name)) {
       const settings = await readSettings(clients, config.name, database.name);
-      const measured = measuredOf(await listBackups(clients, settings), await readTests(clients, settings));
-      const lines = measured ? costLines(config, database, measured, prices) : [];
-      databases.push({ database: database.name, monthUsd: measured ? totalOf(lines) : null, lines });
+      const backups = await listBackups(clients, settings);
+      const logical = measuredOf(backups, await readTests(clients, settings));
+      const measured = logical && { ...logical, ...(database.physical && (await measuredWal(clients, settings))) };
+      const linesOf = (of: Measured) => costLines(config, database, of, prices);
+      const lines = measured ? linesOf(measured) : [];
+      const forecast = measured ? forecastOf(backups, measured, forecastDays, linesOf) : null;
+      databases.push({ database: database.name, monthUsd: measured ? totalOf(lines) : null, lines, forecast });
     }
     const shared = sharedLines(config, prices);
     const { region, asOf, source } = prices;
@@ -40,8 +52,10 @@ export async function cost(name: string | undefined, options: CostOptions): Prom
       },
       () =>
         [
-          ...databases.map(({ database, lines }) =>
-            lines.length > 0 ? render(database, lines) : `${database}: nothing to measure yet, take a backup first`,
+          ...databases.map(({ database, lines, forecast }) =>
+            forecast
+              ? `${render(database, lines)}\n${words(forecast)}`
+              : `${database}: nothing to measure yet, take a backup first`,
           ),
           render('Shared by all databases', shared),
           `Prices of ${region}, ${asOf}, without tax, free tiers and discounts. Others: --prices file.json`,
@@ -52,6 +66,9 @@ export async function cost(name: string | undefined, options: CostOptions): Prom
     clients.close();
   }
 }
+
+const words = ({ days, backupBytes, monthUsd }: Forecast): string =>
+  `In ${days} days, growing as lately: backups of ${humanBytes(Math.round(backupBytes))}, ${monthUsd.toFixed(2)} USD a month.`;
 
 const readPrices = async (file: string | undefined): Promise<Prices> =>
   file === undefined ? standardPrices : parsePrices(await readFile(file, 'utf8'), file);

@@ -10,7 +10,7 @@ import { type ListedBackup, listBackups } from '../commands/list.ts';
 import type { DatabaseStatus } from '../commands/status.ts';
 import { readSettings } from '../deployed.ts';
 import { listKeys, proofsPrefix, readObject } from '../evidence.ts';
-import { costLines, measuredOf } from '../measured.ts';
+import { costLines, measuredOf, measuredWal } from '../measured.ts';
 
 /** Everything that the report of one database is drawn from. */
 export interface ReportData {
@@ -51,7 +51,8 @@ export async function readReportData(
       proofSeconds,
     }),
   );
-  const measured = measuredOf(backups, tests);
+  const logical = measuredOf(backups, tests);
+  const measured = logical && { ...logical, ...(database.physical && (await measuredWal(clients, settings))) };
   return {
     status,
     settings,
