@@ -13,6 +13,8 @@ export interface Line {
   readonly stat: 'Maximum' | 'Minimum' | 'Average' | 'SampleCount' | 'Sum';
   /** Seconds. */
   readonly period: number;
+  /** Values of another size than those beside it have an axis of their own. */
+  readonly axis?: 'right';
 }
 
 export interface Panel {
@@ -50,7 +52,7 @@ export function panelsFor(subject: AlarmSubject, capabilities: ReadonlySet<Capab
       lines: [line('BackupBytes', 'latest', 'Maximum', day), line('BackupBytes', 'mean of 7 days', 'Average', 7 * day)],
     },
     {
-      title: 'Success rate of 30 days',
+      title: 'Success rate of 30 days, 1 is all',
       view: 'number',
       needs: 'backups',
       lines: [
@@ -64,7 +66,10 @@ export function panelsFor(subject: AlarmSubject, capabilities: ReadonlySet<Capab
       title: 'Size of backups',
       view: 'graph',
       needs: 'backups',
-      lines: [line('BackupBytes', 'size', 'Maximum', 3600), line('StoredBytes', 'all of 35 days', 'Maximum', 3600)],
+      lines: [
+        line('BackupBytes', 'size', 'Maximum', 3600),
+        { ...line('StoredBytes', 'all of 35 days', 'Maximum', 3600), axis: 'right' },
+      ],
     },
     {
       title: 'Upload time and duration',
@@ -102,7 +107,10 @@ export function panelsFor(subject: AlarmSubject, capabilities: ReadonlySet<Capab
       title: 'Restore tests: level of proof, and time',
       view: 'graph',
       needs: 'backups',
-      lines: [line('ProofLevel', 'level', 'Minimum', 3600), line('RestoreTestSeconds', 'seconds', 'Maximum', 3600)],
+      lines: [
+        { ...line('ProofLevel', 'level', 'Minimum', 3600), axis: 'right' },
+        line('RestoreTestSeconds', 'seconds', 'Maximum', 3600),
+      ],
     },
     {
       title: 'Time since the last restore test that held',
@@ -182,6 +190,7 @@ export function databaseDashboard(
   panels: readonly Panel[],
   alarmArns: readonly string[],
 ): { readonly widgets: readonly Widget[] } {
+  const head = 2 + Math.ceil(alarmArns.length / 8);
   const numbers = panels.filter(({ view }) => view === 'number');
   const graphs = panels.filter(({ view }) => view === 'graph');
   return {
@@ -191,14 +200,14 @@ export function databaseDashboard(
         x: 0,
         y: 0,
         width: 24,
-        height: 2 + Math.ceil(alarmArns.length / 8),
+        height: head,
         properties: { title: `${database}: alarms`, alarms: alarmArns },
       },
-      ...numbers.map((panel, i) => metricWidget(panel, database, region, { x: i * 6, y: 5, width: 6, height: 4 })),
+      ...numbers.map((panel, i) => metricWidget(panel, database, region, { x: i * 6, y: head, width: 6, height: 4 })),
       ...graphs.map((panel, i) =>
         metricWidget(panel, database, region, {
           x: (i % 2) * 12,
-          y: 9 + Math.floor(i / 2) * 6,
+          y: head + 4 + Math.floor(i / 2) * 6,
           width: 12,
           height: 6,
         }),
@@ -223,13 +232,15 @@ function metricWidget({ title, view, lines, limit }: Panel, database: string, re
       region,
       view: view === 'number' ? 'singleValue' : 'timeSeries',
       // Numbers over the whole of their period, whatever time is looked at.
-      ...(view === 'number' ? { setPeriodToTimeRange: false, sparkline: false } : { yAxis: { left: { min: 0 } } }),
-      metrics: lines.map(({ metric, label, stat, period }) => [
+      ...(view === 'number'
+        ? { setPeriodToTimeRange: false, sparkline: false }
+        : { yAxis: { left: { min: 0 }, ...(lines.some(({ axis }) => axis) && { right: { min: 0 } }) } }),
+      metrics: lines.map(({ metric, label, stat, period, axis }) => [
         metricNamespace,
         metric,
         dimensionOf(metric),
         database,
-        { label, stat, period },
+        { label, stat, period, ...(axis && { yAxis: axis }) },
       ]),
       ...(limit && { annotations: { horizontal: [limit] } }),
     },
