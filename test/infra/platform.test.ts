@@ -305,9 +305,15 @@ describe('options', () => {
     });
   });
 
-  test('no Slack: neither its function nor its subscription', () => {
-    const quiet = synthesize({ notifications: {} });
-    expect(quiet.resources(platform, 'AWS::SNS::Subscription')).toEqual([]);
+  test('no Slack: neither its function nor its subscription, and others are told of outcomes and alarms alike', () => {
+    const told = { email: ['dr@example.com'], https: ['https://pager.example.com/pgdr'] };
+    const quiet = synthesize({ notifications: told });
+    const subscriptions = quiet.resources(platform, 'AWS::SNS::Subscription').map(({ Properties }) => Properties);
+    expect(subscriptions.map(({ Protocol, Endpoint }) => `${Protocol} ${Endpoint}`).sort()).toEqual([
+      ...['email dr@example.com', 'email dr@example.com'],
+      ...['https https://pager.example.com/pgdr', 'https https://pager.example.com/pgdr'],
+    ]);
+    expect(new Set(subscriptions.map(({ TopicArn }) => flat(TopicArn))).size).toBe(2);
     expect(JSON.stringify(quiet.template(platform))).not.toContain('notify-slack');
     expect(JSON.stringify(quiet.template(platform))).not.toContain('notification-dead-letters');
   });

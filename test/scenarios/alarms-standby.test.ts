@@ -148,3 +148,16 @@ async function returned(server: 'primary' | 'standby'): Promise<void> {
   };
   await expect.poll(follows, { timeout: 60_000, interval: 200 }).toBe(true);
 }
+
+describe('the catalogue of metrics', () => {
+  it('is emitted by the probe and by failovers; alarms.test.ts has the rest', () => {
+    const names = [
+      'PrimaryUp',
+      'HeartbeatAgeSeconds',
+      'ReplicationLagSeconds',
+      'ReplicationLagBytes',
+      'SecondaryIsWriter',
+    ];
+    for (const name of names) expect(pair.cloud.cloudwatch.samples('pgdr', name).length, name).toBeGreaterThan(0);
+  });
+});

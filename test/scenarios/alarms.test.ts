@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CloudWatchClient, DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
+import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOutput } from '../../lib/cli/output.ts';
@@ -11,8 +12,10 @@ import type { SlackMessage } from '../../lib/cli/rehearse/webhook.ts';
 import { plainText } from '../../lib/cli/rehearse/webhook.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 import { createSteps } from '../../lib/cli/steps.ts';
-import { alarmName, pageName } from '../../lib/config/names.ts';
+import { alarmName, pageName, scheduleName } from '../../lib/config/names.ts';
 import type { AlarmId } from '../../lib/core/alarms.ts';
+import { walPrefix } from '../../lib/core/keys.ts';
+import { type Emitter, type MetricName, metricCatalogue } from '../../lib/core/metrics.ts';
 import { type ApiCall, AwsError } from '../../local/facade.ts';
 import { alteredAssembly } from './altered.ts';
 
@@ -109,7 +112,7 @@ async function expectPage(from: number, begins: RegExp, runbook: string): Promis
   expect(plainText(message as SlackMessage)).toContain(`<https://runbooks.example.com/${runbook}.md|${runbook}.md>`);
 }
 
-const succeed = async (workflow: 'backup-logical' | 'restore-test') => {
+const succeed = async (workflow: 'backup-logical' | 'backup-physical' | 'restore-test') => {
   const run = await rehearsal.run(workflow);
   expect(run.failure).toBeUndefined();
   return run;
@@ -240,6 +243,51 @@ describe('rto-regression and rpo-regression', () => {
   });
 });
 
+describe('wal-gap', () => {
+  it('goes on when somebody removes stored WAL, and off when it is back', async () => {
+    await succeed('backup-physical');
+    const from = messages();
+    const { s3 } = rehearsal.clients;
+    const Bucket = rehearsal.settings.bucket;
+    const stored = async () => {
+      const { Contents = [] } = await s3.send(
+        new ListObjectsV2Command({ Bucket, Prefix: walPrefix(rehearsal.settings) }),
+      );
+      return Contents.map(({ Key }) => String(Key)).filter((key) => /parts\//.test(key));
+    };
+    const client = await rehearsal.source.server.connect(database);
+    const before = (await stored()).length;
+    // Some chunks behind the base backup, one of which has others around it.
+    for (let i = 0; i < 60 && (await stored()).length < before + 4; i++) {
+      await client.query('CREATE TABLE churn AS SELECT i FROM generate_series(1, 20000) i');
+      await client.query('DROP TABLE churn');
+      await delay(500);
+    }
+    await client.end();
+    const Key = (await stored()).at(-2) as string;
+    const { VersionId } = await s3.send(new DeleteObjectCommand({ Bucket, Key }));
+    await audited();
+    expect(await alarm('wal-gap')).toBe('ALARM');
+    await expectPage(from, /Alarm: orders: WAL is missing inside the recoverable window/, 'wal-gap');
+    await s3.send(new DeleteObjectCommand({ Bucket, Key, VersionId }));
+    await audited();
+    expect(await alarm('wal-gap')).toBe('OK');
+    await expectPage(from, /Over: orders: WAL is missing/, 'wal-gap');
+  });
+
+  /** Lets the audit look now, and the alarm after it. */
+  async function audited(): Promise<void> {
+    const { cloud } = rehearsal;
+    const looks = () => cloud.cloudwatch.samples('pgdr', 'WalGaps').filter((one) => one.region === region).length;
+    const seen = looks();
+    await cloud.scheduler.fire(region, scheduleName(system, database, 'audit-wal'));
+    await expect.poll(looks, { timeout: 30_000, interval: 50 }).toBeGreaterThan(seen);
+    await cloud.advance(60_000);
+    await delay(50);
+    await cloud.advance(60_000);
+  }
+});
+
 describe('regional-copy-lag', () => {
   it('goes on when the role of replication may not write there any more, and off with the next backup', async () => {
     const from = messages();
@@ -324,5 +372,15 @@ describe('task-image-old', () => {
     for (let hours = 0; (await alarm('task-image-old')) === 'OK' && hours < 8; hours++) await pass(12);
     expect(await alarm('task-image-old')).toBe('ALARM');
     await expectPage(from, /Warning: orders: The image of the tasks/, 'task-image-old');
+  });
+});
+
+describe('the catalogue of metrics', () => {
+  it('is emitted by what ran here; alarms-standby.test.ts has the rest', () => {
+    const ran: readonly Emitter[] = ['backup', 'base backup', 'restore test', 'posture', 'WAL receiver', 'WAL audit'];
+    const silent = (Object.entries(metricCatalogue) as [MetricName, { readonly by: readonly Emitter[] }][])
+      .filter(([, { by }]) => by.some((emitter) => ran.includes(emitter)))
+      .filter(([name]) => rehearsal.cloud.cloudwatch.samples('pgdr', name).length === 0);
+    expect(silent.map(([name]) => name)).toEqual([]);
   });
 });

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { readMessage } from '../../lib/cli/rehearse/webhook.ts';
 import { describeFailure } from '../../lib/core/errors.ts';
+import { approvalMessage } from '../../lib/core/failover/message.ts';
+import type { FailoverSettings } from '../../lib/core/failover-settings.ts';
 import type { Outcome } from '../../lib/core/outcome.ts';
 import { metricsOf } from '../../lib/core/outcome-metrics.ts';
-import { slackMessage } from '../../lib/core/slack-message.ts';
+import { approvalSlackMessage, slackMessage } from '../../lib/core/slack-message.ts';
 
 const outcome: Outcome = {
   schemaVersion: 1,
@@ -49,6 +52,21 @@ describe('a Slack message', () => {
     expect(all).toContain('L4, 3 tables, 12 rows');
     expect(all).toContain('3 min 20 s, objective 1 min 40 s ⚠️ missed');
     expect(all).toContain('10 s, objective 1 h');
+  });
+
+  it('asks for an approval with its reasons and the commands that answer, whatever the reasons say', () => {
+    const message = approvalMessage({
+      settings: { database: 'orders', region: 'us-east-1' } as FailoverSettings,
+      run: 'fo-orders-2-1',
+      operation: 'failover',
+      reasons: ['the primary looks <healthy> & well', 'x'.repeat(5000)],
+    });
+    const slack = approvalSlackMessage(message);
+    const all = texts(slack).join('\n');
+    expect(all).toContain('pgdr approve orders --region us-east-1 --run fo-orders-2-1');
+    expect(all).toContain('pgdr abort orders --region us-east-1 --run fo-orders-2-1');
+    expect(all).toContain('looks &lt;healthy&gt; &amp; well');
+    expect(readMessage(JSON.stringify(slack))).toMatchObject({ text: slack.text });
   });
 
   it('names the failing step, its first error, what is intact and the runbook', () => {
