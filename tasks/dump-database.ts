@@ -119,7 +119,7 @@ async function storeDumps(
 
 /** Two connections hash two tables at a time: enough to hide the wait, little enough to leave the server its cores. */
 async function fingerprintSource(
-  { connection, snapshot, source }: DatabaseWork,
+  { context, connection, snapshot, source }: DatabaseWork,
   signal: AbortSignal,
   onTable: (table: TableFingerprint) => void,
 ): Promise<TableFingerprint[]> {
@@ -132,7 +132,8 @@ async function fingerprintSource(
     const relations = source.tables.map(({ relation }) => relation);
     const filled = relations.filter((relation) => !withoutRows.has(relation));
     const objects = hasLargeObjects(source.extent) ? [largeObjects] : [];
-    const tables = await takeFingerprint(clients, [...objects, ...filled], onTable);
+    const onlyVisible = context.settings.logical.allowSkipped.includes('row-security');
+    const tables = await takeFingerprint(clients, [...objects, ...filled], onTable, { onlyVisible });
     const none = { rows: '0', hash1: '0', hash2: '0' };
     if (objects.length === 0) tables.push({ relation: largeObjects, columns: '', ...none });
     for (const relation of withoutRows) tables.push(await emptyFingerprint(clients[0] as Client, relation));

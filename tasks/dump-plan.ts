@@ -9,6 +9,7 @@ import type { DumpStream } from './dump-stream.ts';
 export interface DumpOptions {
   readonly ownStreams: number;
   readonly lockTimeoutSeconds: number;
+  readonly allowSkipped: readonly string[];
 }
 
 /** Below this a table is not worth a program of its own. */
@@ -29,6 +30,8 @@ export function planStreams(
     '--compress=0',
     `--snapshot=${snapshotId}`,
     `--lock-wait-timeout=${options.lockTimeoutSeconds}s`,
+    // Without it pg_dump refuses a table whose rows it may not all see.
+    ...(options.allowSkipped.includes('row-security') ? ['--enable-row-security'] : []),
   ];
   const { selection } = extent;
   const withoutRows = new Set(selection?.withoutRows);

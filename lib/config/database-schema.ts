@@ -74,7 +74,7 @@ const logical = object({
   // Encrypts before anything is stored, with a key of its own beside the bucket's: docs/encryption.md.
   clientEncryption: boolean().default(false),
   // The kinds that lib/postgres/preflight.ts refuses to leave out unasked.
-  allowSkipped: z.array(oneOf(['row-security'], 'row-security')).default([]),
+  allowSkipped: z.array(oneOf(['row-security', 'subscription'], 'row-security')).default([]),
   task: task({ vcpu: 2, memoryGiB: 4, storageGiB: 21 }).prefault({}),
 }).superRefine(({ include, exclude, schemaOnly }, context) => {
   const problem = problemOf({ include: include ?? null, exclude, schemaOnly });

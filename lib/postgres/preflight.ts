@@ -21,6 +21,8 @@ interface Check {
   readonly inherent?: boolean;
   /** The same in every database. */
   readonly ofServer?: boolean;
+  /** No loss in a table that is dumped without its rows. */
+  readonly ofRows?: boolean;
 }
 
 const userSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_(temp|toast_temp)_'`;
@@ -28,12 +30,57 @@ const userSchemas = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_t
 const checks: readonly Check[] = [
   {
     kind: 'row-security',
+    ofRows: true,
     why: 'row-level security hides rows from the backup role, which has no BYPASSRLS',
     query: `SELECT format('%I.%I', n.nspname, c.relname) AS what
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relrowsecurity AND ${userSchemas}
        AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
        AND (c.relforcerowsecurity OR NOT pg_has_role(current_user, c.relowner, 'USAGE'))`,
+  },
+  {
+    kind: 'unlogged-table',
+    ofRows: true,
+    why: 'this server is a standby, which has no rows of unlogged tables: exclude their rows, or back up the primary',
+    query: `SELECT format('%I.%I', n.nspname, c.relname) AS what
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE pg_is_in_recovery() AND c.relkind = 'r' AND c.relpersistence = 'u' AND ${userSchemas}`,
+  },
+  {
+    kind: 'subscription',
+    why: 'subscriptions are dumped for a superuser alone',
+    query: `SELECT quote_ident(s.subname) AS what FROM pg_subscription s
+     WHERE s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)`,
+  },
+  {
+    kind: 'replication-slot',
+    why: 'slots are in no dump: who reads this one has to begin anew after a restore',
+    inherent: true,
+    query: `SELECT format('logical slot %I', slot_name) AS what
+      FROM pg_replication_slots WHERE database = current_database() AND NOT temporary`,
+  },
+  {
+    kind: 'system-schema',
+    why: 'what was added to pg_catalog or information_schema is in no dump',
+    inherent: true,
+    query: `SELECT format('%s %I.%I', o.kind, n.nspname, o.name) AS what
+      FROM (SELECT 'relation' AS kind, relnamespace AS schema, oid, 'pg_class'::regclass AS classid, relname AS name FROM pg_class
+             WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+             UNION ALL
+            SELECT 'function', pronamespace, oid, 'pg_proc'::regclass, proname FROM pg_proc
+             UNION ALL
+            SELECT 'type', typnamespace, oid, 'pg_type'::regclass, typname FROM pg_type WHERE typtype IN ('d', 'e', 'r')) o
+      JOIN pg_namespace n ON n.oid = o.schema
+     WHERE o.oid >= 16384 AND n.nspname IN ('pg_catalog', 'information_schema')
+       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.classid AND d.objid = o.oid AND d.deptype = 'e')`,
+  },
+  {
+    kind: 'tablespace',
+    why: 'restored objects lie in the default tablespace of their server',
+    inherent: true,
+    ofServer: true,
+    query: `SELECT format('tablespace %I', spcname) AS what FROM pg_tablespace WHERE oid >= 16384`,
   },
   {
     kind: 'foreign-table',
@@ -97,7 +144,8 @@ export async function checkContent(
   const skipped: Skipped[] = [];
   for (const check of checks) {
     const { rows } = await client.query(check.query);
-    const found = rows.map((row) => row.what as string).filter((what) => !extent.excludedRelations.includes(what));
+    const without = [...extent.excludedRelations, ...((check.ofRows && extent.selection?.withoutRows) || [])];
+    const found = rows.map((row) => row.what as string).filter((what) => !without.includes(what));
     if (found.length > 0 && !check.inherent && !allowSkipped.includes(check.kind)) {
       throw new PgdrError('BackupIncomplete', `${check.kind} in ${database}: ${check.why}: ${enumerate(found)}`);
     }

@@ -13,7 +13,7 @@ const extent: Extent = {
   tables: null,
   vain: [],
 };
-const options = { ownStreams: 2, lockTimeoutSeconds: 60 };
+const options = { ownStreams: 2, lockTimeoutSeconds: 60, allowSkipped: [] };
 
 describe('the plan of a dump', () => {
   const tables = [

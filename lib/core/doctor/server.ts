@@ -112,6 +112,9 @@ export function judgeContent(database: string, role: string, versionNum: number,
 
 function grants({ error, message }: { error: string; message: string }, role: string, versionNum: number): string[] {
   if (error === 'BackupIncomplete' && message.startsWith('row-security')) return [`ALTER ROLE ${role} BYPASSRLS;`];
+  if (error === 'BackupIncomplete' && message.startsWith('subscription')) {
+    return ["logical: { allowSkipped: ['subscription'] } in pgdr.config.ts, or a role that is a superuser"];
+  }
   if (error !== 'TableNotReadable') return ['npx pgdr doctor, when what the message says is mended'];
   const mend: string[] = [];
   if (/(table|sequence|schema) /.test(message)) {
