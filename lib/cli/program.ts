@@ -10,7 +10,7 @@ import type { FailoverOptions } from './commands/failover.ts';
 import type { ListOptions } from './commands/list.ts';
 import type { RehearseOptions } from './commands/rehearse.ts';
 import type { ReportOptions } from './commands/report.ts';
-import type { RestoreOptions } from './commands/restore.ts';
+import type { RestoreOptions } from './commands/restore-run.ts';
 import type { RetentionOptions } from './commands/retention.ts';
 import type { StatusOptions } from './commands/status.ts';
 import type { UpOptions } from './commands/up.ts';

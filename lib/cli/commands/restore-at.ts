@@ -6,13 +6,10 @@ import type { RestoreRequest } from '../../core/restore-request.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import { readArchive } from '../../core/wal-archive.ts';
 import type { Clients } from '../clients.ts';
-import { openDeployment } from '../context.ts';
-import { readSettings } from '../deployed.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
-import { createOutput, formatTable } from '../output.ts';
-import { isAbsent, type RestoreOptions, worded } from './restore.ts';
-import { runWorkflow } from './workflow.ts';
+import { formatTable } from '../output.ts';
+import { givenOf, type RestoreOptions, showAndRun } from './restore-run.ts';
 
 /** `pgdr restore --to-time …`: refuses what cannot be reached, shows from where it is recovered, and starts the workflow. */
 export async function restoreAt(
@@ -21,25 +18,12 @@ export async function restoreAt(
   target: RecoveryTarget,
   options: RestoreOptions,
 ): Promise<ExitCode> {
-  const output = createOutput(options.json ?? false);
-  const input = Object.fromEntries(Object.entries(request).filter(([, value]) => !isAbsent(value)));
-  const { config, clients } = await openDeployment(options.region);
-  try {
-    const settings = await readSettings(clients, config.name, database);
+  const planned = async (clients: Clients, settings: DatabaseSettings) => {
+    const input = givenOf(request);
     const recovery = await plan(clients, settings, target);
-    const description = describe(database, clients.region, target, recovery, input);
-    if (options.dryRun) {
-      output.result(description, () => render(description));
-      return exitCode.done;
-    }
-    output.line(render(description));
-    output.line();
-  } catch (error) {
-    throw worded(error);
-  } finally {
-    clients.close();
-  }
-  return runWorkflow('restore', database, options, input);
+    return { input, description: describe(database, clients.region, target, recovery, input) };
+  };
+  return showAndRun(database, options, planned, render);
 }
 
 /** What the options say of a point in time; null when they name none. */

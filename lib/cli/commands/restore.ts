@@ -11,63 +11,24 @@ import { objectOf, planRestore, type RestorePlan } from '../../core/restore-plan
 import { newDatabaseName, parseRestoreRequest, type RestoreRequest } from '../../core/restore-request.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import type { Clients } from '../clients.ts';
-import { openDeployment } from '../context.ts';
-import { readSettings } from '../deployed.ts';
 import { CliError, type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
-import { createOutput, formatTable } from '../output.ts';
+import { formatTable } from '../output.ts';
 import { fromBucket } from './from-bucket.ts';
 import { restoreAt, targetOf } from './restore-at.ts';
-import { runWorkflow } from './workflow.ts';
-
-export interface RestoreOptions {
-  readonly json?: boolean;
-  readonly region?: string;
-  readonly wait: boolean;
-  readonly dryRun?: boolean;
-  readonly backup?: string;
-  readonly toTime?: string;
-  readonly toLsn?: string;
-  readonly toName?: string;
-  readonly toXid?: string;
-  readonly latest?: boolean;
-  readonly timeline?: string;
-  /** Which database of the backup. */
-  readonly database?: string;
-  readonly table: readonly string[];
-  readonly schema: readonly string[];
-  readonly schemaOnly?: boolean;
-  readonly toDatabase?: string;
-  readonly toSchema?: string;
-  readonly targetSecret?: string;
-  readonly overwrite?: string;
-  readonly fromBucket?: string;
-}
+import { givenOf, type RestoreOptions, showAndRun, worded } from './restore-run.ts';
 
 /** `pgdr restore`: shows what will be read and where it goes, then starts the workflow and follows it. */
 export async function restore(database: string, options: RestoreOptions): Promise<ExitCode> {
-  const output = createOutput(options.json ?? false);
   const asked = requestOf(options);
   if (options.fromBucket !== undefined) return restoreFromBucket(database, asked, options);
   if (asked.at !== null) return restoreAt(database, asked, asked.at, options);
-  const { config, clients } = await openDeployment(options.region);
-  let planned: Planned;
-  try {
-    const settings = await readSettings(clients, config.name, database);
-    planned = await plan(clients, settings, asked);
-    const description = describe(database, clients.region, settings, planned);
-    if (options.dryRun) {
-      output.result(description, () => render(description));
-      return exitCode.done;
-    }
-    output.line(render(description));
-    output.line();
-  } catch (error) {
-    throw worded(error);
-  } finally {
-    clients.close();
-  }
-  return runWorkflow('restore', database, options, planned.input);
+  const planned = async (clients: Clients, settings: DatabaseSettings) => {
+    const chosen = await plan(clients, settings, asked);
+    const input = givenOf(chosen.request);
+    return { input, description: describe(database, clients.region, settings, chosen, input) };
+  };
+  return showAndRun(database, options, planned, render);
 }
 
 function restoreFromBucket(database: string, asked: RestoreRequest, options: RestoreOptions): Promise<ExitCode> {
@@ -114,8 +75,6 @@ interface Planned {
   readonly manifest: DatabaseBackup;
   readonly plan: RestorePlan;
   readonly request: RestoreRequest & { readonly toDatabase: string };
-  /** Of the workflow, beside the database: only what was asked for, and nothing left to be chosen later. */
-  readonly input: Partial<RestoreRequest>;
 }
 
 async function plan(clients: Clients, settings: DatabaseSettings, asked: RestoreRequest): Promise<Planned> {
@@ -131,13 +90,10 @@ async function plan(clients: Clients, settings: DatabaseSettings, asked: Restore
   const manifest = databaseToRestore(whole, asked.fromDatabase);
   const chosen = planRestore(manifest, await readToc(clients, settings.bucket, manifest), asked);
   const toDatabase = asked.toDatabase ?? newDatabaseName(manifest.name, new Date());
+  // Nothing is left to be chosen later.
   const request = { ...asked, backupId: manifest.id, fromDatabase: manifest.name, toDatabase };
-  const given = Object.entries(request).filter(([, value]) => !isAbsent(value));
-  return { manifest, plan: chosen, request, input: Object.fromEntries(given) };
+  return { manifest, plan: chosen, request };
 }
-
-export const isAbsent = (value: unknown): boolean =>
-  value === null || value === false || (Array.isArray(value) && value.length === 0);
 
 /** What is in the backup; only the head of the smallest archive is read. */
 async function readToc(clients: Clients, bucket: string, manifest: DatabaseBackup): Promise<TocEntry[]> {
@@ -186,7 +142,8 @@ function describe(
   database: string,
   region: string,
   settings: DatabaseSettings,
-  { manifest, plan: chosen, request, input }: Planned,
+  { manifest, plan: chosen, request }: Planned,
+  input: Partial<RestoreRequest>,
 ): Description {
   const sum = (size: 'bytes' | 'rawBytes') => chosen.objects.reduce((total, object) => total + object[size], 0);
   return {
@@ -238,17 +195,3 @@ function render({
   ];
   return formatTable(['Plan', ''], rows);
 }
-
-const exits: Readonly<Record<string, ExitCode>> = {
-  RequestInvalid: exitCode.usage,
-  RestoreTargetUnknown: exitCode.refused,
-  TableNotInBackup: exitCode.notFound,
-  DatabaseNotInBackup: exitCode.notFound,
-  BackupNotFound: exitCode.notFound,
-  RecoveryTargetUnreachable: exitCode.refused,
-};
-
-export const worded = (error: unknown): unknown =>
-  error instanceof PgdrError
-    ? new CliError(error.name, error.message, { exit: exits[error.name], intact: 'Nothing was started.', cause: error })
-    : error;
