@@ -93,6 +93,7 @@ describe('a backup that succeeds', () => {
         FunctionName: 'theConfirmVerification',
         Payload: {
           settings,
+          execution: { arn: expect.stringContaining(':execution:') },
           manifestKey: backup.manifestKey,
           results: [
             { bytes: 1, parts: 1 },

@@ -29,7 +29,11 @@ describe('retention', () => {
   test('plans, removes batch after batch, and is recorded without being announced', async () => {
     const result = await start();
     expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: succeeded });
-    expect(firstCall(result, 'Plan removal').Payload).toEqual({ settings, dryRun: false });
+    expect(firstCall(result, 'Plan removal').Payload).toEqual({
+      settings,
+      dryRun: false,
+      execution: { arn: expect.stringContaining(':execution:') },
+    });
     expect(result.calls.get('Remove batch')?.map(({ Payload }) => Payload.batch)).toEqual(batches);
     expect(firstCall(result, 'Record success').Payload).toMatchObject({ retention: summary, failure: null });
     expect(result.path).not.toContain('Announce failure');
