@@ -87,22 +87,33 @@ const verbs = {
       throw new PgdrError('FailoverSuperseded', `${run} does not hold the role item past its point of no return`);
     }
     const probe = await readItem<ProbeItem>(items, `probe-${settings.region}`);
-    const synchronous = role.run.fence?.fence === 'clean-stop' || (probe?.lastGood?.synchronous ?? false);
-    return using(await connectionOf(settings, target), async (client) => {
-      await servers.promote(client, 60);
-      const promotedAt = Date.now();
-      const lastRecoveredAt = await servers.lastRecoveredCommit(client).catch(() => null);
+    const nothing =
+      role.run.fence?.fence === 'clean-stop'
+        ? 'the writer was stopped in order, and its last word replayed'
+        : probe?.lastGood?.synchronous
+          ? 'the standby was synchronous: lost is only what somebody cancelled out of its wait for it'
+          : null;
+    const connection = await connectionOf(settings, target);
+    await promoteServer(connection);
+    const promotedAt = Date.now();
+    return using(connection, async (client) => {
+      const lastRecoveredAt = await servers
+        .lastRecoveredCommit(client, role.run?.epoch ?? role.epoch)
+        .catch(() => null);
       const loss = lossBracket({
         lastGoodAt: probe?.lastGood?.at ?? null,
         firstFailedAt: probe?.failingSince ?? role.run?.marks.began ?? null,
         lastRecoveredAt,
-        synchronous,
+        nothing,
       });
-      const sequences = await servers.bumpSequences(client, synchronous ? 0 : settings.sequenceBump);
+      const sequences = await servers.bumpSequences(client, nothing === null ? settings.sequenceBump : 0);
       await changeRole(items, (before) => roles.recordPromotion(before, run, promotedAt));
       // So that a rewind of the old writer sees the new timeline; nobody waits for it.
       await client.query('CHECKPOINT').catch((error: Error) => logger.warn('no checkpoint', error));
       return { promotedAt, loss: finite(loss), lastRecoveredAt, sequences };
+    }).catch((error: Error) => {
+      // Only forward from here: whatever ended the session, the machine asks again.
+      throw error instanceof PgdrError ? error : new PgdrError('PromotionFailed', error.message);
     });
   },
 
@@ -217,6 +228,26 @@ const verbs = {
     throw new PgdrError('OldPrimaryWritable', `${old} took a write`);
   },
 } satisfies Record<string, (step: Step) => Promise<unknown>>;
+
+const promotionSeconds = 60;
+
+/**
+ * Whoever cancels or ends our session does not cancel the promotion: it goes on, or is asked for again.
+ *
+ * @throws PgdrError PromotionFailed
+ */
+async function promoteServer(connection: Connection): Promise<void> {
+  const deadline = performance.now() + promotionSeconds * 1000;
+  for (;;) {
+    try {
+      return await using(connection, (client) => servers.promote(client, (deadline - performance.now()) / 1000));
+    } catch (error) {
+      if (performance.now() > deadline) throw new PgdrError('PromotionFailed', (error as Error).message);
+      logger.warn('asked again for the promotion', error as Error);
+    }
+    await sleep(50);
+  }
+}
 
 /** What a standby may have to catch up with before the writer is stopped for it: less than a second of most loads. */
 const catchUpBytes = 4 * 1024 * 1024;

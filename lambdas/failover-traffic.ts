@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { ChangeResourceRecordSetsCommand, Route53Client } from '@aws-sdk/client-route-53';
-import { openStateItems, readRole } from '../lib/aws/state-items.ts';
+import { openStateItems, readRole, type StateItems } from '../lib/aws/state-items.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Role, ServerName } from '../lib/core/failover/role.ts';
 import { flipWeight } from '../lib/core/failover/traffic.ts';
@@ -20,16 +21,37 @@ interface Event {
 export const handler = defineHandler(async ({ verb, settings: given, run }: Event): Promise<object> => {
   const settings = parseFailoverSettings(given);
   const items = openStateItems(process.env.STATE_TABLE ?? '', settings.database, settings.region);
-  const role = await readRole(items);
-  const writer = verb === 'flip' ? flipTarget(role, run) : leadsTo(role);
+  const role = verb === 'flip' ? await mayFollow(items, run) : await readRole(items);
+  const writer = verb === 'flip' ? flipTarget(role, run) : role.writer;
   const isFlip = verb === 'flip';
-  await publish(settings, writer, isFlip ? flipWeight(role) : 1);
-  if (isFlip && settings.endpoint.mode === 'record-update') await updateRecord(settings, writer);
+  try {
+    await publish(settings, writer, isFlip ? flipWeight(role) : 1);
+    if (isFlip && settings.endpoint.mode === 'record-update') await updateRecord(settings, writer);
+  } catch (error) {
+    // By a name that the machine asks again for: past the point of no return there is only forward.
+    throw new PgdrError('PromotionFailed', `the name could not be moved: ${(error as Error).message}`);
+  }
   return { writer, name: settings.endpoint.name, mode: settings.endpoint.mode, at: Date.now() };
 });
 
-/** Past the point of no return the name leads to the target although it is no writer yet: the old one is fenced. */
-const leadsTo = ({ writer, run }: Role): ServerName => (run?.phase === 'committed' ? run.target : writer);
+/** Less than the limit of the function, which is asked again. */
+const patienceSeconds = 45;
+
+/**
+ * Where nothing can be lost, clients may be led to the target before it has left recovery. Elsewhere its sequences are
+ * taken ahead first, which ends the promotion: a client that came earlier could be given an id for the second time.
+ */
+async function mayFollow(items: StateItems, run: string | undefined): Promise<Role> {
+  const deadline = performance.now() + patienceSeconds * 1000;
+  for (;;) {
+    const role = await readRole(items);
+    const { phase, fence } = role.run?.id === run ? (role.run ?? {}) : {};
+    if (phase !== 'committed' || fence?.fence === 'clean-stop') return role;
+    if (performance.now() > deadline)
+      throw new PgdrError('PromotionFailed', `${role.run?.target} is not the writer yet`);
+    await sleep(20);
+  }
+}
 
 function flipTarget(role: Role, run: string | undefined): ServerName {
   if (role.run === null || role.run.id !== run || !['committed', 'promoted'].includes(role.run.phase)) {

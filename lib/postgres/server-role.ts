@@ -17,8 +17,14 @@ export async function prepareHeartbeat(client: Client): Promise<void> {
   if (rowCount) return;
   await client.query('CREATE SCHEMA IF NOT EXISTS pgdr');
   await client.query(`CREATE TABLE IF NOT EXISTS ${heartbeatTable} (id int PRIMARY KEY, at timestamptz NOT NULL)`);
+  await client.query(`CREATE TABLE IF NOT EXISTS ${roomTable} (page text)`);
+  await client.query(`ALTER TABLE ${roomTable} ALTER COLUMN page SET STORAGE PLAIN`);
   await client.query(`ALTER TABLE ${heartbeatTable} ADD COLUMN IF NOT EXISTS epoch bigint`);
 }
+
+/** Always empty: a page is written to it and given up, since the heartbeat's own row is updated in the room that it has. */
+const roomTable = 'pgdr.room';
+const pageBytes = 7_000;
 
 export interface Heartbeat {
   /** By the server's clock, milliseconds. */
@@ -37,6 +43,7 @@ export async function writeHeartbeat(client: Client, epoch: number): Promise<Hea
      RETURNING extract(epoch FROM h.at) * 1000 AS at`,
     [epoch],
   );
+  await client.query(`BEGIN; INSERT INTO ${roomTable} VALUES (repeat('x', ${pageBytes})); ROLLBACK`);
   const { rows: state } = await client.query(
     `SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS timeline,
             pg_current_wal_lsn()::text AS lsn,
@@ -77,11 +84,17 @@ export async function readStandby(client: Client): Promise<StandbyState> {
   };
 }
 
-/** When the last transaction that this server recovered was committed, by the old writer's clock; null: unknown. */
-export async function lastRecoveredCommit(client: Client): Promise<number | null> {
+/**
+ * When the last transaction that this server recovered was committed, by the old writer's clock; null: unknown.
+ *
+ * @param epoch the one that it writes under from now on: a heartbeat of that was not recovered
+ */
+export async function lastRecoveredCommit(client: Client, epoch: number): Promise<number | null> {
   const { rows } = await client.query(
     `SELECT greatest(extract(epoch FROM pg_last_xact_replay_timestamp()),
-                     (SELECT extract(epoch FROM max("at")) FROM ${heartbeatTable})) * 1000 AS at`,
+                     (SELECT extract(epoch FROM max("at")) FROM ${heartbeatTable} AS h
+                       WHERE h.epoch IS NULL OR h.epoch < $1)) * 1000 AS at`,
+    [epoch],
   );
   return rows[0].at === null ? null : Number(rows[0].at);
 }

@@ -192,7 +192,7 @@ describe('measuring', () => {
           lastGoodAt,
           firstFailedAt: died + gapToProbe,
           lastRecoveredAt: recovered,
-          synchronous: false,
+          nothing: null,
         });
         expect(bracket?.lowerSeconds).toBeLessThanOrEqual(gapToDeath / 1000);
         expect(bracket?.upperSeconds).toBeGreaterThanOrEqual(gapToDeath / 1000);
@@ -200,10 +200,10 @@ describe('measuring', () => {
     );
   });
   test('says when it does not know', () => {
-    const unknown = { lastGoodAt: 1, firstFailedAt: null, lastRecoveredAt: null, synchronous: false };
+    const unknown = { lastGoodAt: 1, firstFailedAt: null, lastRecoveredAt: null, nothing: null };
     expect(lossBracket(unknown)).toBeNull();
     expect(lossBracket({ ...unknown, lastRecoveredAt: 0 })?.upperSeconds).toBe(Number.POSITIVE_INFINITY);
-    expect(lossBracket({ ...unknown, synchronous: true })).toMatchObject({ upperSeconds: 0 });
+    expect(lossBracket({ ...unknown, nothing: 'x' })).toMatchObject({ upperSeconds: 0 });
   });
   test('phases add up to the whole', () => {
     const marks = {

@@ -15,10 +15,11 @@ export function lossBracket(moments: {
   lastGoodAt: number | null;
   firstFailedAt: number | null;
   lastRecoveredAt: number | null;
-  synchronous: boolean;
+  /** Nothing can be lost, and why. */
+  nothing: string | null;
 }): LossBracket | null {
-  const { lastGoodAt, firstFailedAt, lastRecoveredAt, synchronous } = moments;
-  if (synchronous) return { lowerSeconds: 0, upperSeconds: 0, note: 'the standby was synchronous' };
+  const { lastGoodAt, firstFailedAt, lastRecoveredAt, nothing } = moments;
+  if (nothing !== null) return { lowerSeconds: 0, upperSeconds: 0, note: nothing };
   if (lastRecoveredAt === null) return null;
   const after = (moment: number) => Math.max(0, (moment - lastRecoveredAt) / 1000);
   if (firstFailedAt === null) {
