@@ -2,7 +2,6 @@ import { defineConfig } from '../../../config/schema.ts';
 
 /** What a rehearsal of failovers deploys: one database of two servers, with a name that leads to its writer. */
 type Major = 13 | 14 | 15 | 16 | 17 | 18;
-type Fence = 'stop' | 'lease' | 'synchronous';
 
 export default defineConfig({
   name: 'rehearsal',
@@ -26,10 +25,9 @@ export default defineConfig({
         secret: 'orders/control',
         primary: { kind: 'ecs', cluster: 'databases', service: 'orders-1' },
         standby: { kind: 'ecs', cluster: 'databases', service: 'orders-2' },
-        fences: (process.env.PGDR_REHEARSE_FENCES ?? 'stop').split(',').filter(Boolean) as Fence[],
         lease: '3 seconds',
         probeInterval: '1 second',
-        automatic: process.env.PGDR_REHEARSE_AUTOMATIC === 'true',
+        automatic: true,
       },
       ...(process.env.PGDR_REHEARSE_PHYSICAL === 'true' && { physical: { walChunkInterval: '1 second' } }),
       objectives: { rto: '30 minutes' },

@@ -33,6 +33,8 @@ export interface LedgerOptions {
   readonly port: number;
   readonly password: string;
   readonly workers?: number;
+  /** Number of its first worker: ledgers of one table need other ones. @default 0 */
+  readonly firstWorker?: number;
   /** Writes a second of each worker. */
   readonly rate?: number;
 }
@@ -48,7 +50,8 @@ export async function createLedgerTable(client: pg.Client): Promise<void> {
   );
 }
 
-export function startLedger({ nameServer, name, port, password, workers = 4, rate = 100 }: LedgerOptions): Ledger {
+export function startLedger(options: LedgerOptions): Ledger {
+  const { nameServer, name, port, password, workers = 4, firstWorker = 0, rate = 100 } = options;
   const acknowledged: Acknowledged[] = [];
   const resolver = new Resolver({ timeout: 500, tries: 1 });
   resolver.setServers([nameServer]);
@@ -101,7 +104,7 @@ export function startLedger({ nameServer, name, port, password, workers = 4, rat
     }
     await client?.end().catch(() => {});
   };
-  const all = Promise.all(Array.from({ length: workers }, (_, worker) => work(worker)));
+  const all = Promise.all(Array.from({ length: workers }, (_, worker) => work(firstWorker + worker)));
 
   return {
     acknowledged,

@@ -6,17 +6,18 @@ import { DescribeTasksCommand, UpdateServiceCommand } from '@aws-sdk/client-ecs'
 import { ChangeResourceRecordSetsCommand, ListHostedZonesCommand, Route53Client } from '@aws-sdk/client-route-53';
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { type DescribeExecutionOutput, ListExecutionsCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
-import { PutParameterCommand } from '@aws-sdk/client-ssm';
+import { GetParameterCommand, PutParameterCommand } from '@aws-sdk/client-ssm';
 import pg from 'pg';
 import { type Cloud, startCloud } from '../../../../local/cloud.ts';
-import { stateMachineName } from '../../../config/names.ts';
+import { failoverParameterName, stateMachineName } from '../../../config/names.ts';
 import type { ServerName } from '../../../core/failover/role.ts';
 import type { Outcome, WorkflowFailure } from '../../../core/outcome.ts';
 import { type Clients, createClients } from '../../clients.ts';
 import { followExecution } from '../../follow.ts';
 import type { StateStep, StateWatcher } from '../../states.ts';
 import { synthesize } from '../assembly.ts';
-import { makeServers, type PairFiles } from './servers.ts';
+import { type CuttablePath, openPath } from './proxy.ts';
+import { hosts, makeServers, type PairFiles } from './servers.ts';
 
 /** Two servers of one database in two regions of a local cloud, run by their agents, with pgdr deployed beside them. */
 
@@ -33,6 +34,10 @@ export interface PairOptions {
   readonly automatic?: boolean;
   /** Base backups and WAL too. */
   readonly physical?: boolean;
+  /** Puts a path that can be cut before the primary: for its clients, and for everybody beyond its region. */
+  readonly cuttable?: boolean;
+  /** Makes file systems of these sizes for the primary, bytes; takes root on Linux. */
+  readonly disks?: { readonly data: number; readonly wal: number };
   /** More settings of both servers. */
   readonly serverOptions?: Readonly<Record<string, string>>;
   /** Gives the assembly to deploy in the place of the synthesized one. */
@@ -57,6 +62,8 @@ export interface Pair {
   /** Clients of a server's region. */
   readonly clients: Readonly<Record<ServerName, Clients>>;
   readonly nameServer: string;
+  /** With `cuttable`: what leads to the primary from its clients, and from beyond its region. */
+  readonly paths: { readonly clients: CuttablePath; readonly border: CuttablePath } | undefined;
   /** A connection of the superuser to one server; whoever asks for one ends it. */
   connect(server: ServerName, database?: string): Promise<pg.Client>;
   start(machine: string, input: object, name?: string): Promise<string>;
@@ -82,26 +89,18 @@ export interface Pair {
 }
 
 export async function startPair(options: PairOptions): Promise<Pair> {
-  const {
-    postgres,
-    directory,
-    fences = ['stop'],
-    mode = 'health-check',
-    automatic = false,
-    physical = false,
-  } = options;
+  const { postgres, directory, mode = 'health-check', physical = false } = options;
   const assembly = await synthesize(
     join(import.meta.dirname, 'failover.config.ts'),
     {
       PGDR_REHEARSE_MAJOR: String(postgres.major),
-      PGDR_REHEARSE_FENCES: fences.join(','),
       PGDR_REHEARSE_MODE: mode,
-      PGDR_REHEARSE_AUTOMATIC: String(automatic),
       PGDR_REHEARSE_PHYSICAL: String(physical),
     },
     join('lib', 'cli', 'rehearse', 'failover', 'app.ts'),
   );
-  const files = await makeServers(postgres.bin, join(directory, 'servers'));
+  const files = await makeServers(postgres.bin, join(directory, 'servers'), options);
+  const paths = options.cuttable ? await openPaths(files) : undefined;
   const cloud = await startCloud({
     assembly: options.alter?.(assembly.directory) ?? assembly.directory,
     directory: join(directory, 'cloud'),
@@ -115,11 +114,13 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   const stop = async () => {
     for (const one of Object.values(clients)) one.close();
     await cloud.close();
+    await Promise.all(Object.values(paths ?? {}).map((path) => path.close()));
+    files.unmount();
   };
   try {
     await addRecords(cloud, files);
     for (const server of ['primary', 'standby'] as const) await configure(clients[server], files, server, options);
-    const pair = makePair({ cloud, files, clients, stop, directory });
+    const pair = makePair({ cloud, files, clients, paths, stop, directory });
     const { address, port } = await cloud.route53.nameServer();
     // The role item is made by the first probe, without which the agent of the primary may start nothing.
     await pair.setDesiredCount('standby', 1);
@@ -168,34 +169,59 @@ async function addRecords(cloud: Cloud, files: PairFiles): Promise<void> {
   route53.destroy();
 }
 
+/** Clients and the other region reach the primary where the names say it is; it listens elsewhere. */
+async function openPaths({ primary }: PairFiles) {
+  const to = primary.listen;
+  const [clients, border] = await Promise.all([
+    openPath({ host: primary.host, port: primary.port }, to),
+    openPath({ host: hosts.border, port: primary.port }, to),
+  ]);
+  return { clients, border };
+}
+
 async function configure(
   { secrets, ssm }: Clients,
   files: PairFiles,
   server: ServerName,
-  { serverOptions = {}, slackWebhook }: PairOptions,
+  options: PairOptions,
 ): Promise<void> {
+  const { slackWebhook } = options;
   if (slackWebhook !== undefined)
     await secrets.send(new CreateSecretCommand({ Name: 'pgdr/slack', SecretString: slackWebhook }));
+  const isBeyond = server === 'standby' && options.cuttable;
   for (const [name, which] of [
     ['orders/control', 'primary'],
     ['orders/standby', 'standby'],
   ] as const) {
-    const { host, port } = files[which];
+    const { port } = files[which];
+    const host = which === 'primary' && isBeyond ? hosts.border : files[which].host;
     const value = { host, port, username: 'postgres', password: files.password, dbname: 'orders', sslmode: 'disable' };
     await secrets.send(new CreateSecretCommand({ Name: name, SecretString: JSON.stringify(value) }));
   }
-  const { host, port, data } = files[server];
+  const { listen, port, data } = files[server];
   const values = {
     PGDATA: data,
-    PGHOST: host,
+    PGHOST: listen,
     PGPORT: String(port),
-    PGDR_POSTGRES_OPTIONS: JSON.stringify(serverOptions),
+    PGDR_POSTGRES_OPTIONS: JSON.stringify(options.serverOptions ?? {}),
   };
   for (const [name, Value] of Object.entries(values))
     await ssm.send(new PutParameterCommand({ Name: `/servers/${server}/${name}`, Value, Type: 'String' }));
+  await changeSettings(ssm, options);
 }
 
-function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { directory: string }): Pair {
+/** As another configuration would have deployed them: synthesizing anew takes longer than everything else. */
+async function changeSettings(
+  ssm: Clients['ssm'],
+  { fences = ['stop'], automatic = false }: PairOptions,
+): Promise<void> {
+  const Name = failoverParameterName('rehearsal', 'orders');
+  const { Parameter } = await ssm.send(new GetParameterCommand({ Name }));
+  const Value = JSON.stringify({ ...JSON.parse(Parameter?.Value ?? ''), fences, automatic });
+  await ssm.send(new PutParameterCommand({ Name, Value, Overwrite: true }));
+}
+
+function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'paths' | 'stop'> & { directory: string }): Pair {
   const { cloud, files, clients } = given;
   const taskOf = (server: ServerName) => {
     const task = cloud.ecs
@@ -210,9 +236,9 @@ function makePair(given: Pick<Pair, 'cloud' | 'files' | 'clients' | 'stop'> & { 
     ...given,
     nameServer: '',
     async connect(server, database = 'orders') {
-      const { host, port } = files[server];
+      const { listen, port } = files[server];
       const client = new pg.Client({
-        host,
+        host: listen,
         port,
         user: 'postgres',
         password: files.password,

@@ -11,6 +11,8 @@ import { serverAccount } from '../unprivileged.ts';
 export interface ServerFiles {
   readonly host: string;
   readonly port: number;
+  /** Where the server itself listens: another address than `host` where a path to it can be cut. */
+  readonly listen: string;
   readonly data: string;
 }
 
@@ -18,10 +20,12 @@ export interface PairFiles {
   readonly primary: ServerFiles;
   readonly standby: ServerFiles;
   readonly password: string;
+  /** Takes away the file systems that were made for them. */
+  unmount(): void;
 }
 
 /** Addresses of their own on one port, as two hosts have: a name that moves from one to the other needs no port. */
-const hosts = { primary: '127.0.0.1', standby: '127.0.0.2' } as const;
+export const hosts = { primary: '127.0.0.1', standby: '127.0.0.2', border: '127.0.0.3', hidden: '127.0.0.4' } as const;
 
 const settings = {
   wal_level: 'replica',
@@ -39,7 +43,29 @@ const settings = {
   log_min_messages: 'log',
 };
 
-export async function makeServers(bin: string, directory: string): Promise<PairFiles> {
+export interface ServersOptions {
+  /** Others reach the primary through {@link hosts}.primary and .border, behind which it listens on an address of its own. */
+  readonly cuttable?: boolean;
+  /** Sizes of file systems for the primary's data and WAL, bytes. */
+  readonly disks?: { readonly data: number; readonly wal: number };
+}
+
+export async function makeServers(bin: string, directory: string, options: ServersOptions = {}): Promise<PairFiles> {
+  const undo: (() => void)[] = [];
+  try {
+    return await prepare(bin, directory, options, undo);
+  } catch (error) {
+    for (const step of undo) step();
+    throw error;
+  }
+}
+
+async function prepare(
+  bin: string,
+  directory: string,
+  options: ServersOptions,
+  undo: (() => void)[],
+): Promise<PairFiles> {
   const account = serverAccount();
   const identity = account && { uid: account.uid, gid: account.gid };
   mkdirSync(directory, { recursive: true });
@@ -47,6 +73,11 @@ export async function makeServers(bin: string, directory: string): Promise<PairF
   const password = randomBytes(18).toString('base64url');
   const port = await freePort();
   const data = { primary: join(directory, 'orders-1'), standby: join(directory, 'orders-2') };
+  const listen = options.cuttable ? hosts.hidden : hosts.primary;
+  const wal = join(directory, 'orders-1-wal');
+  const disks = options.disks ? { [data.primary]: options.disks.data, [wal]: options.disks.wal } : {};
+  const unmount = mountDisks(disks, account);
+  undo.push(unmount);
   const run = (tool: string, args: string[]) => {
     const result = spawnSync(join(bin, tool), args, {
       cwd: directory,
@@ -75,6 +106,7 @@ export async function makeServers(bin: string, directory: string): Promise<PairF
     '--auth=scram-sha-256',
     `--pwfile=${passwordFile}`,
     '--no-sync',
+    ...(options.disks ? [`--waldir=${join(wal, 'wal')}`] : []),
   ]);
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'`);
   appendFileSync(join(data.primary, 'postgresql.conf'), `\n${lines.join('\n')}\n`);
@@ -83,23 +115,14 @@ export async function makeServers(bin: string, directory: string): Promise<PairF
     'host all all 127.0.0.0/8 scram-sha-256\nhost replication all 127.0.0.0/8 scram-sha-256\n',
   );
   const log = join(directory, 'preparing.log');
-  run('pg_ctl', [
-    '-D',
-    data.primary,
-    '-l',
-    log,
-    '-w',
-    '-o',
-    `-c port=${port} -c listen_addresses=${hosts.primary}`,
-    'start',
-  ]);
+  run('pg_ctl', ['-D', data.primary, '-l', log, '-w', '-o', `-c port=${port} -c listen_addresses=${listen}`, 'start']);
   try {
-    run('psql', [`host=${hosts.primary} port=${port} user=postgres dbname=postgres`, '-qc', 'CREATE DATABASE orders']);
+    run('psql', [`host=${listen} port=${port} user=postgres dbname=postgres`, '-qc', 'CREATE DATABASE orders']);
     run('pg_basebackup', [
       '-D',
       data.standby,
       '-d',
-      `host=${hosts.primary} port=${port} user=postgres application_name=pgdr_standby password=${password}`,
+      `host=${listen} port=${port} user=postgres application_name=pgdr_standby password=${password}`,
       '-R',
       '-X',
       'stream',
@@ -108,10 +131,33 @@ export async function makeServers(bin: string, directory: string): Promise<PairF
   } finally {
     run('pg_ctl', ['-D', data.primary, '-m', 'fast', '-w', 'stop']);
   }
+  if (options.cuttable) appendFileSync(join(data.standby, 'postgresql.auto.conf'), borderConninfo(port, password));
   return {
-    primary: { host: hosts.primary, port, data: data.primary },
-    standby: { host: hosts.standby, port, data: data.standby },
+    primary: { host: hosts.primary, port, listen, data: data.primary },
+    standby: { host: hosts.standby, port, listen: hosts.standby, data: data.standby },
     password,
+    unmount,
+  };
+}
+
+const borderConninfo = (port: number, password: string): string =>
+  `primary_conninfo = 'host=${hosts.border} port=${port} user=postgres application_name=pgdr_standby password=${password}'\n`;
+
+/** Small file systems by their directories, so that they can be full. */
+function mountDisks(disks: Readonly<Record<string, number>>, account: ReturnType<typeof serverAccount>): () => void {
+  const call = (tool: string, ...args: string[]) => {
+    const { status, stderr } = spawnSync(tool, args, { encoding: 'utf8' });
+    if (status !== 0) throw new CliError('SourceServerFailed', `${tool} ${args.join(' ')}: ${stderr}`);
+  };
+  const mounted: string[] = [];
+  for (const [directory, bytes] of Object.entries(disks)) {
+    mkdirSync(directory, { recursive: true });
+    call('mount', '-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'pgdr', directory);
+    mounted.push(directory);
+    if (account) chownSync(directory, account.uid, account.gid);
+  }
+  return () => {
+    for (const directory of mounted.splice(0)) call('umount', directory);
   };
 }
 
