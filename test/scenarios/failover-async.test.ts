@@ -4,6 +4,7 @@ import { changeRole, openStateItems, readRole } from '../../lib/aws/state-items.
 import { now } from '../../lib/cli/rehearse/failover/ledger.ts';
 import { endpointName, type MachineRun } from '../../lib/cli/rehearse/failover/pair.ts';
 import { requestAbort } from '../../lib/core/failover/role.ts';
+import { AwsError } from '../../local/facade.ts';
 import { held, longestGap, openStage, type Stage, trueLoss } from './failover-harness.ts';
 
 /** One story of an asynchronous pair, in order: refusals and aborts while it is well, then its primary is killed. */
@@ -42,6 +43,42 @@ describe('while the primary is well', () => {
     }
     await primaryTakesWrites();
     held('stale-standby', 'never promoted, forced or not');
+  });
+
+  it('slow-standby: what it has not replayed yet is counted as lost until it is, and a person is asked', async () => {
+    const standby = await stage.pair.connect('standby');
+    const delay = async (value: string) => {
+      await standby.query(`ALTER SYSTEM SET recovery_min_apply_delay = '${value}'`);
+      await standby.query('SELECT pg_reload_conf()');
+    };
+    try {
+      await delay('5s');
+      await sleep(3000);
+      const { outcome } = await stage.failover({ dryRun: true, maxLossSeconds: 1 });
+      expect(outcome).toMatchObject({ decision: { verdict: 'approve' } });
+      expect(JSON.stringify(outcome)).toMatch(/Up to \d+\.\d s would be lost; the limit is 1 s/);
+    } finally {
+      await delay('0');
+      await standby.end();
+    }
+    await primaryTakesWrites();
+    held('slow-standby', 'a person is asked where the bound of the loss is over the limit');
+  });
+
+  it('all-observers-down: nobody who can look is no evidence, and nothing is changed', async () => {
+    const undo = stage.pair.cloud.intercept(({ operation, principal }) => {
+      if (operation === 'GetSecretValue' && /failover-server/.test(principal.roleArn ?? ''))
+        throw new AwsError('InternalServiceError', 'down', 500);
+    });
+    try {
+      const run = await stage.failover({ force: true });
+      expect(run.failure).toMatchObject({ error: 'FailoverRefused' });
+    } finally {
+      undo();
+    }
+    expect((await readRole(items())).run).toBeNull();
+    await primaryTakesWrites();
+    held('all-observers-down', 'nothing is changed, forced or not');
   });
 
   it('double-start, abort-before-point-of-no-return: one at a time, and it ends when it is told to', async () => {
@@ -97,6 +134,7 @@ describe('when the primary is killed under load', () => {
     await expect(stage.pair.connect('primary')).rejects.toThrow(/ECONNREFUSED/);
     await stage.pair.setDesiredCount('primary', 0);
     held('old-primary-returns', 'takes no write');
+    held('stale-dns-client', 'whoever goes to the old address is refused');
   });
 
   it('switch-metric-stops: the name stays where it is without anybody who says so', async () => {
