@@ -56,12 +56,12 @@ const verbs = {
   /** Looks at both servers from here, and asks those who looked before. */
   async assess({ settings, items, target }: Step): Promise<Evidence> {
     const old = roles.otherServer(target);
-    const [standby, own, here] = await Promise.all([
+    const here = await readItem<ProbeItem>(items, `probe-${settings.region}`);
+    const [standby, own] = await Promise.all([
       connectionOf(settings, target)
         .then((connection) => using(connection, servers.readStandby))
         .catch((error: Error) => unreachable(error.message)),
-      observe(settings, old, items),
-      readItem<ProbeItem>(items, `probe-${settings.region}`),
+      observe(settings, old, items, hasJustFailed(here) ? 1 : 3),
     ]);
     const lastGood = here?.lastGood;
     const now = Date.now();
@@ -309,8 +309,17 @@ async function identity(client: Client): Promise<string> {
   return rows[0].who;
 }
 
-/** Three tries at a write from this region. */
-async function observe(settings: FailoverSettings, old: roles.ServerName, items: StateItems): Promise<Observation> {
+/** The probe of this region has tried often enough a moment ago: one more try is the confirmation. */
+const hasJustFailed = (probe: ProbeItem | undefined): boolean =>
+  probe !== undefined && probe.failures >= 3 && Date.now() - probe.at < 5_000;
+
+/** Tries at a write from this region. */
+async function observe(
+  settings: FailoverSettings,
+  old: roles.ServerName,
+  items: StateItems,
+  tries: number,
+): Promise<Observation> {
   const name = 'recovery-region';
   try {
     const role = await readRole(items);
@@ -320,7 +329,7 @@ async function observe(settings: FailoverSettings, old: roles.ServerName, items:
         await using(connection, (client) => servers.writeHeartbeat(client, role.epoch), 2);
         return { name, sees: 'up', detail: 'a write was taken' };
       } catch (error) {
-        if (attempt === 3) return { name, sees: 'down', detail: (error as Error).message };
+        if (attempt === tries) return { name, sees: 'down', detail: (error as Error).message };
         await sleep(150);
       }
     }

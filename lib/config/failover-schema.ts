@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { boolean, duration, integer, matching, object, oneOf, show } from './fields.ts';
+import { type DurationText, parseDuration } from './duration.ts';
+import { boolean, duration, field, integer, matching, object, oneOf, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
 
 /** The keys of a database that fails over: `standby`, `endpoint`, `failover`. */
@@ -95,13 +96,24 @@ const applications = z
     });
   });
 
+const halfSecond = '500 milliseconds';
+const probeInterval = field<DurationText | typeof halfSecond, number>(
+  `'${halfSecond}', or a number of seconds from '1 second' to '1 minute'`,
+  "'10 seconds'",
+  (value) => {
+    if (value === halfSecond) return 0.5;
+    const seconds = typeof value === 'string' ? parseDuration(value) : undefined;
+    return seconds !== undefined && seconds <= 60 ? seconds : undefined;
+  },
+).default(10);
+
 export const failoverSchema = object(
   {
     // A role that may write to the primary: the one of backups may only read.
     secret: secretName,
     automatic: boolean().default(false),
     maxLoss: duration('1 second', '1 day', '30 seconds').default(30),
-    probeInterval: duration('1 second', '1 minute', '10 seconds').default(10),
+    probeInterval,
     approvalTimeout: duration('1 minute', '1 day', '1 hour').default(3600),
     fences: z.array(oneOf(['stop', 'lease', 'synchronous'], 'stop')).default(['stop']),
     lease: duration('3 seconds', '5 minutes', '15 seconds').default(15),

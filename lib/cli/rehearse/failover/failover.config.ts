@@ -26,7 +26,7 @@ export default defineConfig({
         primary: { kind: 'ecs', cluster: 'databases', service: 'orders-1' },
         standby: { kind: 'ecs', cluster: 'databases', service: 'orders-2' },
         lease: '3 seconds',
-        probeInterval: '1 second',
+        probeInterval: '500 milliseconds',
         automatic: true,
       },
       ...(process.env.PGDR_REHEARSE_PHYSICAL === 'true' && { physical: { walChunkInterval: '1 second' } }),
