@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { changeRole, openStateItems, readRole } from '../../lib/aws/state-items.ts';
+import { root } from '../../lib/cli/rehearse/assembly.ts';
 import { now } from '../../lib/cli/rehearse/failover/ledger.ts';
 import { endpointName, type MachineRun } from '../../lib/cli/rehearse/failover/pair.ts';
 import { requestAbort } from '../../lib/core/failover/role.ts';
@@ -19,6 +23,27 @@ beforeAll(async () => {
   stage = await openStage('failover-async');
 });
 afterAll(() => stage?.close());
+
+async function waitsForAPerson(): Promise<void> {
+  const token = async () => (await readRole(items())).run?.approval ?? null;
+  await expect.poll(token, { timeout: 60_000, interval: 100 }).not.toBeNull();
+}
+
+/** The command line of a person, who has nothing but the message. */
+async function pgdr(command: string, ...args: string[]): Promise<unknown> {
+  const all = [join(root, 'bin', 'pgdr.ts'), command, 'orders', ...args, '--region', 'us-east-1', '--json'];
+  const config = join(root, 'lib', 'cli', 'rehearse', 'failover', 'failover.config.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, all, {
+    cwd: root,
+    env: {
+      ...process.env,
+      ...stage.pair.cloud.environment('us-east-1'),
+      PGDR_CONFIG: config,
+      PGDR_REHEARSE_MAJOR: '15',
+    },
+  });
+  return JSON.parse(stdout);
+}
 
 const primaryTakesWrites = () => stage.moreWrites(20, 'primary');
 
@@ -83,21 +108,14 @@ describe('while the primary is well', () => {
 
   it('double-start, abort-before-point-of-no-return: one at a time, and it ends when it is told to', async () => {
     const first = await stage.pair.start('failover', { database: 'orders', approval: 'always' }, 'fo-orders-1-a');
-    const waiting = async () => (await readRole(items())).run?.approval ?? null;
-    await expect.poll(waiting, { timeout: 60_000, interval: 100 }).not.toBeNull();
+    await waitsForAPerson();
     const second = await stage.failover({ force: true });
     expect(second.failure).toMatchObject({ error: 'FailoverInProgress' });
     held('double-start', 'the second is told who is at work, and changes nothing');
 
-    await changeRole(items(), (role) => requestAbort(role, 'changed my mind'));
-    const { SendTaskFailureCommand } = await import('@aws-sdk/client-sfn');
-    await stage.pair.clients.standby.sfn.send(
-      new SendTaskFailureCommand({
-        taskToken: (await waiting()) ?? '',
-        error: 'FailoverAborted',
-        cause: 'changed my mind',
-      }),
-    );
+    expect(await pgdr('abort', '--run', 'fo-orders-1-a', '--reason', 'changed my mind')).toMatchObject({
+      aborted: true,
+    });
     expect((await stage.pair.follow(first)).failure).toMatchObject({ error: 'FailoverAborted' });
     expect((await readRole(items())).run).toBeNull();
     await primaryTakesWrites();
@@ -115,7 +133,11 @@ describe('when the primary is killed under load', () => {
   beforeAll(async () => {
     killedAt = stage.killPrimary();
     await sleep(1000);
-    run = await stage.failover({ force: true, reason: 'kill -9' });
+    const asked = { database: 'orders', approval: 'always', reason: 'kill -9' };
+    const started = await stage.pair.start('failover', asked, 'fo-orders-1-b');
+    await waitsForAPerson();
+    expect(await pgdr('approve', '--run', 'fo-orders-1-b')).toMatchObject({ approved: true });
+    run = await stage.pair.follow(started);
     await stage.moreWrites(100, 'standby');
     const standby = stage.pair.files.standby.host;
     firstWriteAt = stage.ledger.acknowledged.find(({ server }) => server === standby)?.at ?? 0;

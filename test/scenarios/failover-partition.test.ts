@@ -97,4 +97,21 @@ describe('a primary that lives by a lease', () => {
     expect(await isGone()).toBe(true);
     await expectOneWriter('partition-primary-all', run, cutAt);
   });
+
+  it('region-down: with the primary’s region gone and Route 53’s control plane refused, the name moves all the same', async () => {
+    await stage.failback();
+    await stage.nextAct();
+    stage.pair.cloud.outage('route53-control-plane', 'down');
+    stage.pair.cloud.outage('eu-north-1', 'down');
+    const downAt = now();
+    const run = await stage.failover({ force: true, reason: 'eu-north-1 is down' });
+    expect(run.failure).toBeUndefined();
+    expect(run.outcome?.failover).toMatchObject({ to: 'standby', fence: { fence: 'lease' } });
+    await stage.moreWrites(100, 'standby');
+    const { answers } = stage.pair.cloud.route53.resolve(endpointName, 'A');
+    expect(answers.at(-1)?.value).toBe(stage.pair.files.standby.host);
+    await expectOneWriter('region-down', run, downAt);
+    mendBorder();
+    stage.pair.cloud.outage('route53-control-plane', 'up');
+  });
 });
