@@ -3,6 +3,11 @@ import { defineConfig } from '../../../config/schema.ts';
 /** What a rehearsal of failovers deploys: one database of two servers, with a name that leads to its writer. */
 type Major = 13 | 14 | 15 | 16 | 17 | 18;
 
+const compute = (n: number) =>
+  process.env.PGDR_REHEARSE_INSTANCES === 'true'
+    ? { kind: 'ec2' as const, instanceId: `i-${String(n).padStart(17, '0')}` as const }
+    : { kind: 'ecs' as const, cluster: 'databases', service: `orders-${n}` };
+
 export default defineConfig({
   name: 'rehearsal',
   regions: { primary: 'eu-north-1', recovery: 'us-east-1' },
@@ -23,8 +28,8 @@ export default defineConfig({
       },
       failover: {
         secret: 'orders/control',
-        primary: { kind: 'ecs', cluster: 'databases', service: 'orders-1' },
-        standby: { kind: 'ecs', cluster: 'databases', service: 'orders-2' },
+        primary: compute(1),
+        standby: compute(2),
         lease: '3 seconds',
         probeInterval: '500 milliseconds',
         automatic: true,

@@ -9,13 +9,14 @@ import { type DescribeExecutionOutput, ListExecutionsCommand, StartExecutionComm
 import { GetParameterCommand, PutParameterCommand } from '@aws-sdk/client-ssm';
 import pg from 'pg';
 import { type Cloud, startCloud } from '../../../../local/cloud.ts';
-import { failoverParameterName, stateMachineName } from '../../../config/names.ts';
+import { failoverParameterName, stateMachineName, stateTableName } from '../../../config/names.ts';
 import type { ServerName } from '../../../core/failover/role.ts';
 import type { Outcome, WorkflowFailure } from '../../../core/outcome.ts';
 import { type Clients, createClients } from '../../clients.ts';
 import { followExecution } from '../../follow.ts';
 import type { StateStep, StateWatcher } from '../../states.ts';
 import { synthesize } from '../assembly.ts';
+import { type Instance, makeInstance } from './instance.ts';
 import { type CuttablePath, openPath } from './proxy.ts';
 import { hosts, makeServers, type PairFiles } from './servers.ts';
 
@@ -34,6 +35,8 @@ export interface PairOptions {
   readonly automatic?: boolean;
   /** Base backups and WAL too. */
   readonly physical?: boolean;
+  /** The servers run on EC2 instances. @default as ECS services */
+  readonly instances?: boolean;
   /** Puts a path that can be cut before the primary: for its clients, and for everybody beyond its region. */
   readonly cuttable?: boolean;
   /** Makes file systems of these sizes for the primary, bytes; takes root on Linux. */
@@ -96,6 +99,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       PGDR_REHEARSE_MAJOR: String(postgres.major),
       PGDR_REHEARSE_MODE: mode,
       PGDR_REHEARSE_PHYSICAL: String(physical),
+      PGDR_REHEARSE_INSTANCES: String(options.instances ?? false),
     },
     join('lib', 'cli', 'rehearse', 'failover', 'app.ts'),
   );
@@ -111,8 +115,10 @@ export async function startPair(options: PairOptions): Promise<Pair> {
     primary: createClients(cloud.client(regions.primary)),
     standby: createClients(cloud.client(regions.standby)),
   };
+  const instances: Instance[] = [];
   const stop = async () => {
     for (const one of Object.values(clients)) one.close();
+    await Promise.all(instances.map((instance) => instance.stop(true)));
     await cloud.close();
     await Promise.all(Object.values(paths ?? {}).map((path) => path.close()));
     files.unmount();
@@ -123,8 +129,8 @@ export async function startPair(options: PairOptions): Promise<Pair> {
     const pair = makePair({ cloud, files, clients, paths, stop, directory });
     const { address, port } = await cloud.route53.nameServer();
     // The role item is made by the first probe, without which the agent of the primary may start nothing.
-    await pair.setDesiredCount('standby', 1);
-    await pair.setDesiredCount('primary', 1);
+    if (options.instances) instances.push(...(await startInstances(pair, options)));
+    else for (const server of ['standby', 'primary'] as const) await pair.setDesiredCount(server, 1);
     await ready(pair);
     return Object.assign(pair, { nameServer: `${address}:${port}` });
   } catch (cause) {
@@ -132,6 +138,32 @@ export async function startPair(options: PairOptions): Promise<Pair> {
     await stop();
     throw new Error(`The servers did not start: ${(cause as Error).message}\n${said.slice(-40).join('\n')}`, { cause });
   }
+}
+
+/** The instances that the configuration names: their agents have what a service's task has from its definition. */
+async function startInstances({ cloud, files, clients }: Pair, options: PairOptions): Promise<Instance[]> {
+  const made: Instance[] = [];
+  for (const server of ['primary', 'standby'] as const) {
+    const Name = failoverParameterName('rehearsal', 'orders');
+    const { Parameter } = await clients[server].ssm.send(new GetParameterCommand({ Name }));
+    const { listen, port, data } = files[server];
+    const instance = makeInstance(files[server], {
+      bin: options.postgres.bin,
+      environment: {
+        ...cloud.environment(regions[server]),
+        PGDR_FAILOVER_SETTINGS: Parameter?.Value,
+        PGDR_STATE_TABLE: stateTableName('rehearsal'),
+        PGDR_SERVER: server,
+        PGDATA: data,
+        PGHOST: listen,
+        PGPORT: String(port),
+      },
+    });
+    cloud.ec2.addInstance({ region: regions[server], ...instance });
+    made.push(instance);
+    await instance.start();
+  }
+  return made;
 }
 
 /** The last tasks of both services, with why they ended. */
