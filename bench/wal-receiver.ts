@@ -28,7 +28,10 @@ try {
     'inserts of 200 rows, 8 clients': () => pgbench([...load(8), '-n', '-f', rowsScript, ...target]),
   };
   // As deployed: chunks of 5 s or 8 MiB, a heartbeat every 5 s, and the same lease.
-  const receiver = world.startReceiver({ walChunkSeconds: 5, walChunkBytes: 8 * 2 ** 20, heartbeatSeconds: 5 }, 15_000);
+  const receiver = world.startReceiver(
+    { walChunkSeconds: 5, walChunkBytes: 8 * 2 ** 20, heartbeatSeconds: 5 },
+    { leaseMilliseconds: 15_000 },
+  );
   await receiver.said(/^streaming$/);
   const lsn = async () => {
     const [row] = await world.server.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn');

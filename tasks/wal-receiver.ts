@@ -64,12 +64,12 @@ async function main(): Promise<void> {
     const connection = async () => parseConnection(await readSecret(physical.secret), physical.secret);
     const { slot, heartbeatSeconds } = physical;
     startMonitor({ connection, database, slot, heartbeatSeconds, state, signal });
-    startBackupAfterGaps(store, input, { stateMachineArn: input.backupStateMachineArn, signal });
+    const onGap = startBackupAfterGaps(store, input, { stateMachineArn: input.backupStateMachineArn, signal });
     for (let pause = pauses.first; !signal.aborted; pause = Math.min(pauses.longest, pause * 2)) {
       const began = performance.now();
       try {
         const { assertHolder } = lease;
-        await receiveSession({ input, connection: await connection(), store, state, assertHolder, signal });
+        await receiveSession({ input, connection: await connection(), store, state, assertHolder, onGap, signal });
       } catch (error) {
         if (signal.aborted) break;
         const { error: name, message } = toFailure(error);

@@ -1,7 +1,8 @@
 import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { settingsParameterName } from '../config/names.ts';
-import { parameterArn } from './arns.ts';
+import { settingsParameterName, stateItemId, stateTableName } from '../config/names.ts';
+import { walAuditItem } from '../core/wal-audit.ts';
+import { parameterArn, tableArn } from './arns.ts';
 import type { BackupVault } from './backup-vault.ts';
 import { WorkerFunction } from './worker-function.ts';
 
@@ -20,7 +21,7 @@ export class WalAudit extends Construct {
       description: 'Looks whether the stored WAL is complete, unaltered and readable',
       timeout: Duration.minutes(15),
       memorySize: 1769,
-      environment: { SYSTEM: system },
+      environment: { SYSTEM: system, STATE_TABLE: stateTableName(system) },
       grants: [
         {
           actions: ['ssm:GetParameter'],
@@ -33,6 +34,12 @@ export class WalAudit extends Construct {
           wildcard: everyDatabase,
         },
         { actions: ['s3:ListBucket', 's3:ListBucketVersions'], resources: [bucket.bucketArn] },
+        {
+          // What one run leaves for the next.
+          actions: ['dynamodb:GetItem', 'dynamodb:PutItem'],
+          resources: [tableArn(this, stateTableName(system))],
+          conditions: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': [stateItemId('*', walAuditItem)] } },
+        },
         { actions: ['kms:Decrypt'], resources: [key.keyArn] },
       ],
     });

@@ -31,13 +31,13 @@ export async function recordGap(store: ObjectStore, of: Lineage, gap: Gap): Prom
 
 /**
  * Starts a base backup after a gap, since nothing after it can be restored without one. Asks again until it is started,
- * once an hour at most, and stops when a base backup has been taken since.
+ * once an hour at most, and stops when a base backup has been taken since. Gives what makes it look at once.
  */
 export function startBackupAfterGaps(
   store: ObjectStore,
   of: Lineage,
   options: { stateMachineArn: string; signal: AbortSignal; intervalSeconds?: number },
-): void {
+): () => void {
   const states = new SFNClient({ maxAttempts: 3 });
   const look = async () => {
     const pending = await gapWithoutBackup(store, of);
@@ -63,6 +63,7 @@ export function startBackupAfterGaps(
   safely();
   const timer = setInterval(safely, (options.intervalSeconds ?? 60) * 1000);
   options.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  return safely;
 }
 
 /** The newest gap after which no base backup began; its key's name. */

@@ -13,7 +13,7 @@ export interface StreamState {
   durable: bigint | undefined;
   /** Time of the newest commit that is stored; microseconds since 1970, the server's clock. */
   durableCommitAt: number | undefined;
-  /** The server's clock, and `performance.now()` when it was told. */
+  /** The server's clock, and `performance.now()` before it was asked for: counted on from there it is never behind. */
   serverClock: { readonly at: number; readonly told: number } | undefined;
 }
 
@@ -26,8 +26,8 @@ export const newStreamState = (): StreamState => ({
 });
 
 /**
- * Seconds by which the store is behind the server: the age of the newest stored commit, by the server's own clock, which
- * goes on by ours while the server is silent. Undefined before the first commit.
+ * Seconds by which the store is behind the server, or a little more, never less: the age of the newest stored commit, by
+ * the server's own clock, which goes on by ours while the server is silent. Undefined before the first commit.
  */
 export function lagSeconds(state: StreamState): number | undefined {
   const { serverClock, durableCommitAt } = state;
@@ -82,7 +82,13 @@ export function startMonitor(options: MonitorOptions): void {
     await withClient(writeHeartbeat);
   });
   every(metricsSeconds, async () => {
-    const answer = await withClient(async (connected) => ({ slot: await readSlot(connected, slot) }));
+    const answer = await withClient(async (connected) => {
+      // Asked, rather than taken from the stream: what waited to be read tells of a time that is over.
+      const told = performance.now();
+      const { rows } = await connected.query('SELECT extract(epoch FROM clock_timestamp())::float8 * 1e6 AS at');
+      state.serverClock = { at: rows[0].at, told };
+      return { slot: await readSlot(connected, slot) };
+    });
     const found = answer?.slot;
     const lag = lagSeconds(state);
     publishMetrics(database, {

@@ -25,6 +25,8 @@ export interface SessionOptions {
   readonly store: ObjectStore;
   readonly state: StreamState;
   readonly assertHolder: () => void;
+  /** Called when one was recorded. */
+  readonly onGap: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -134,6 +136,7 @@ async function onStreamError(session: Session, position: Position, oldest: bigin
   const end = ancestor ? ancestor.end : oldest;
   if (end <= start) throw error;
   await recordGap(session.store, session.input, { timeline, start, end, reason: message });
+  session.onGap();
   throw error;
 }
 

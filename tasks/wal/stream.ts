@@ -85,9 +85,8 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
   });
   const acknowledge = (replyRequested = false) =>
     replication.sendStatus({ received: chunker.position, durable, replyRequested });
-  const hear = (sentAt: number) => {
+  const hear = () => {
     heard = performance.now();
-    state.serverClock = { at: sentAt, told: heard };
   };
 
   const rest = () => {
@@ -100,7 +99,7 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
   };
 
   const onWal = (bytes: Buffer, start: bigint, sentAt: number) => {
-    hear(sentAt);
+    hear();
     const known = start < task.start ? Math.min(bytes.length, Number(task.start - start)) : 0;
     if (known > 0) {
       const at = Number(start - from);
@@ -157,8 +156,8 @@ export async function streamTimeline(task: StreamTask): Promise<StreamEnd> {
       timeline,
       start: from,
       onWal: guard(onWal),
-      onKeepalive: guard((_, sentAt, replyRequested) => {
-        hear(sentAt);
+      onKeepalive: guard((_end, _sentAt, replyRequested) => {
+        hear();
         // Asked for an answer, it says as much as it can: a server that shuts down waits for it.
         if (replyRequested) {
           chunker.cut();

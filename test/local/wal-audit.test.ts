@@ -1,4 +1,4 @@
-import { truncateSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -39,6 +39,44 @@ describe('the audit of stored WAL', () => {
 
   it('finds nothing amiss where nothing is', async () => {
     expect(await auditWal(store, of, new Date())).toMatchObject({ objects: 6, read: 5, findings: [] });
+  });
+
+  it('reads what is new, and of what is old the next few, run by run', async () => {
+    const hour = 3_600_000;
+    const started = Date.now();
+    let memory = (await auditWal(store, of, new Date())).memory;
+    const reads: number[] = [];
+    for (let i = 1; i <= 6; i++) {
+      const run = await auditWal(store, of, new Date(started + i * hour), memory);
+      reads.push(run.read);
+      memory = run.memory;
+    }
+    // What came shortly before the run before it, once more; then a 72nd of five objects, which is one, in turn.
+    expect(reads).toEqual([5, 1, 1, 1, 1, 1]);
+    expect(memory.sweptTo).toBeUndefined();
+  });
+
+  it('goes on to tell of what is broken, and stops when it is mended', async () => {
+    const path = fileOf(segment(3));
+    const sound = readFileSync(path);
+    truncateSync(path, 20);
+    const first = await auditWal(store, of, new Date());
+    expect(first.memory.broken).toEqual([segment(3)]);
+    const later = new Date(Date.now() + 7 * 24 * 3_600_000);
+    expect((await auditWal(store, of, later, first.memory)).findings).toMatchObject([{ kind: 'broken' }]);
+    writeFileSync(path, sound);
+    expect(await auditWal(store, of, later, first.memory)).toMatchObject({ findings: [], memory: { broken: [] } });
+  });
+
+  it('waits for what may still be on its way, and tells of it when it does not come', async () => {
+    const at = (from: number, to: number) =>
+      walPartKey(of, segmentName(1, BigInt(4 * mib), mib), BigInt(4 * mib + from), BigInt(4 * mib + to));
+    await putOnce(store, at(600, 700), compress(Buffer.alloc(100)));
+    expect(await audit()).toEqual([]);
+    const later = new Date(Date.now() + 3_600_000);
+    expect((await auditWal(store, of, later)).findings).toEqual([
+      { kind: 'missing', what: 'timeline 1 from 0/4001F4 to 0/400258' },
+    ]);
   });
 
   it('finds a segment that was deleted', async () => {

@@ -10,7 +10,7 @@ export interface Ledger {
 }
 
 /** Writers that commit one row at a time, as fast as they are let. A lost connection is opened again. */
-export async function startWriters(server: () => Postgres, writers = 4, pauseMilliseconds = 2): Promise<Ledger> {
+export async function startWriters(server: () => Postgres, writers = 4, pauseMilliseconds = 5): Promise<Ledger> {
   await server().query('CREATE TABLE IF NOT EXISTS ledger (id bigint PRIMARY KEY, filler text)');
   const [{ next }] = (await server().query('SELECT coalesce(max(id), 0)::int AS next FROM ledger')) as [
     { next: number },

@@ -32,12 +32,23 @@ export interface Receiver {
   readonly pid: number;
   readonly lines: Record<string, unknown>[];
   readonly isRunning: boolean;
+  /** By how much its clock is wrong, milliseconds. */
+  readonly clockSkew: number;
+  /** Where it may write, if it writes at all. */
+  readonly disk: string;
   /** Resolves with the first line, old or new, whose message matches. */
   said(message: RegExp, seconds?: number): Promise<Record<string, unknown>>;
   kill(): Promise<void>;
   /** SIGTERM, as ECS stops a task. */
   stop(): Promise<void>;
   signal(name: NodeJS.Signals): void;
+}
+
+export interface ReceiverOptions {
+  /** @default 2,500 */
+  readonly leaseMilliseconds?: number;
+  /** By how much the clock of its machine is wrong, milliseconds. @default 0 */
+  readonly clockSkew?: number;
 }
 
 export interface WalWorld {
@@ -47,7 +58,7 @@ export interface WalWorld {
   readonly table: LeaseTable;
   server: Postgres;
   readonly of: typeof of;
-  startReceiver(changes?: Partial<ReceiverInput['physical']>, leaseMilliseconds?: number): Receiver;
+  startReceiver(changes?: Partial<ReceiverInput['physical']>, options?: ReceiverOptions): Receiver;
   /** Points the secret at another server. */
   moveTo(server: Postgres): Promise<void>;
   readonly faults: StoreFaults;
@@ -136,7 +147,7 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
       world.server = to;
       if (!servers.includes(to)) servers.push(to);
     },
-    startReceiver(changes = {}, leaseMilliseconds = 4_000) {
+    startReceiver(changes = {}, { leaseMilliseconds = 2_500, clockSkew = 0 } = {}) {
       const input: ReceiverInput = {
         ...of,
         bucket,
@@ -158,7 +169,8 @@ export async function startWalWorld(initdb: readonly string[] = []): Promise<Wal
           ...changes,
         },
       };
-      const receiver = spawnReceiver({ ...host.environment(region), PGDR_RECEIVER: JSON.stringify(input) });
+      const environment = { ...host.environment(region), PGDR_RECEIVER: JSON.stringify(input) };
+      const receiver = spawnReceiver(environment, clockSkew, mkdtempSync(join(folder, 'disk-')));
       receivers.push(receiver);
       return receiver;
     },
@@ -244,7 +256,7 @@ async function writeWal(archive: WalArchive, store: ObjectStore, folder: string)
   return folder;
 }
 
-function spawnReceiver(environment: Record<string, string>): Receiver {
+function spawnReceiver(environment: Record<string, string>, clockSkew: number, disk: string): Receiver {
   const [, ...args] = receiverCommand;
   const child: ChildProcess = spawn(process.execPath, args, {
     cwd: join(import.meta.dirname, '../..'),
@@ -252,8 +264,10 @@ function spawnReceiver(environment: Record<string, string>): Receiver {
     env: {
       PATH: process.env.PATH,
       TZ: 'UTC',
+      HOME: disk,
+      TMPDIR: disk,
       // To profile a receiver: --cpu-prof, which writes its file when the receiver is stopped.
-      NODE_OPTIONS: process.env.SCENARIO_NODE_OPTIONS ?? '',
+      NODE_OPTIONS: `${process.env.SCENARIO_NODE_OPTIONS ?? ''} ${clockSkew === 0 ? '' : skewed(clockSkew)}`,
       ...receiverEnvironment,
       ...environment,
     },
@@ -270,6 +284,8 @@ function spawnReceiver(environment: Record<string, string>): Receiver {
   return {
     pid: child.pid as number,
     lines,
+    clockSkew,
+    disk,
     get isRunning() {
       return child.exitCode === null && child.signalCode === null;
     },
@@ -301,4 +317,14 @@ function spawnReceiver(environment: Record<string, string>): Receiver {
     },
     signal: (name) => void child.kill(name),
   };
+}
+
+/** An option of node under which `Date` is wrong by so much; the monotonic clock is not, as on a machine. */
+function skewed(milliseconds: number): string {
+  const code = `const Right = Date;
+    globalThis.Date = class extends Right {
+      constructor(...given) { given.length > 0 ? super(...given) : super(Right.now() + ${milliseconds}); }
+      static now() { return Right.now() + ${milliseconds}; }
+    };`;
+  return `--import=data:text/javascript,${encodeURIComponent(code)}`;
 }
