@@ -1,7 +1,7 @@
 import { loadConfig } from '../config/load.ts';
 import { type Config, ConfigError } from '../config/schema.ts';
 import { type Clients, createClients } from './clients.ts';
-import { CliError, exitCode } from './errors.ts';
+import { CliError, exitCode, toCliError } from './errors.ts';
 
 /** What the commands that talk to a deployed pgdr share. */
 export interface Deployment {
@@ -35,4 +35,32 @@ export async function openDeployment(
   const fromShell = home === 'primary' ? process.env.AWS_REGION : undefined;
   const chosen = region ?? fromShell ?? config.regions[home];
   return { config, clients: createClients({ region: chosen }) };
+}
+
+/**
+ * For commands that only look: where no region was asked for and the usual one does not answer, the other one is asked,
+ * which is said on stderr.
+ */
+export async function fromAnyRegion<T>(
+  region: string | undefined,
+  look: (deployment: Deployment) => Promise<T>,
+): Promise<T> {
+  const lookIn = async (chosen: string | undefined) => {
+    const deployment = await openDeployment(chosen);
+    try {
+      return await look(deployment);
+    } finally {
+      deployment.clients.close();
+    }
+  };
+  try {
+    return await lookIn(region);
+  } catch (error) {
+    const { regions } = await loadConfiguration();
+    const usual = process.env.AWS_REGION ?? regions.primary;
+    const other = [regions.recovery, regions.primary].find((each) => each !== usual) as string;
+    if (region !== undefined || toCliError(error).name !== 'EndpointUnreachable') throw error;
+    process.stderr.write(`${usual} does not answer: what follows is what ${other} holds.\n`);
+    return await lookIn(other);
+  }
 }

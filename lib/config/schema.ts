@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import { databaseSchema } from './database-schema.ts';
+import { formatDuration } from './duration.ts';
 import { duration, matching, object, region } from './fields.ts';
 import { networkSchema } from './network-schema.ts';
 import { retentionSchema } from './retention-schema.ts';
+import { startWindowMinutes } from './start-window.ts';
 import { vaultSchema } from './vault-schema.ts';
 
 /** pgdr.config.ts as a whole; docs/configuration.md explains every key. Every default is the safe one. */
@@ -48,6 +50,19 @@ export const configSchema = object({
   }).prefault({}),
   tags: z.record(z.string(), tagText).default({}),
 }).superRefine((config, context) => {
+  for (const [i, { logical, physical, objectives }] of config.databases.entries()) {
+    const interval = logical.schedule.longestIntervalSeconds;
+    const apart = interval + startWindowMinutes(config, interval) * 60;
+    // The interval itself is what stands where nothing was asked for; nothing does where the database has a problem.
+    if (physical || objectives.rpo === undefined || objectives.rpo === interval || objectives.rpo >= apart) continue;
+    context.addIssue({
+      code: 'custom',
+      path: ['databases', i, 'objectives', 'rpo'],
+      message:
+        ` is ${formatDuration(objectives.rpo)}, but startWindow lets ${formatDuration(apart)} pass between two backups. ` +
+        `Allowed: at least that, or startWindow: false. Example: '${formatDuration(apart)}'`,
+    });
+  }
   if (config.regions.primary === config.regions.recovery) {
     context.addIssue({
       code: 'custom',

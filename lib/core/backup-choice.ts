@@ -4,6 +4,8 @@ import { type DatabaseBackup, databaseOf, type Manifest } from './manifest.ts';
 
 /** Which of the backups below a folder a restore uses. */
 export interface BackupChoice {
+  /** Of older backups that would do as well, the newest first. */
+  readonly others: readonly string[];
   readonly manifestKey: string;
   /** Folders of newer backups that were never verified. */
   readonly passedOver: readonly string[];
@@ -20,13 +22,45 @@ export function chooseAmong(keys: readonly string[], where: string, asked: strin
   const committed = folders('manifest.json');
   const verified = new Set(folders('verification.json'));
   if (committed.length === 0) throw new PgdrError('BackupNotFound', `nothing with a manifest below ${where}`);
-  const chosen = committed.findLast((folder) => asked !== null || verified.has(folder));
-  if (chosen) return { manifestKey: manifestKey(chosen), passedOver: committed.slice(committed.indexOf(chosen) + 1) };
+  const [chosen, ...others] = committed.filter((folder) => asked !== null || verified.has(folder)).reverse();
+  if (chosen) {
+    const passedOver = committed.slice(committed.indexOf(chosen) + 1);
+    return { manifestKey: manifestKey(chosen), passedOver, others: others.map(manifestKey) };
+  }
   const count = committed.length === 1 ? 'the only backup' : `none of the ${committed.length} backups`;
   throw new PgdrError(
     'BackupNotFound',
     `${count} below ${where} was ${committed.length === 1 ? 'never ' : ''}verified; name one to use it all the same`,
   );
+}
+
+/**
+ * What a manifest names and this bucket does not hold: S3 copies the objects of a backup to the other region in no
+ * order, so that a manifest may be there before them.
+ *
+ * @param keys what lies below the folder of all backups
+ */
+export const missingObjects = ({ objects }: Pick<Manifest, 'objects'>, keys: ReadonlySet<string>): string[] =>
+  objects.map(({ key }) => key).filter((key) => !keys.has(key));
+
+/** The newest of a choice whose objects are all there; of none, the first, which then says what is missing. */
+export async function firstComplete<M extends Pick<Manifest, 'objects'>>(
+  { manifestKey: first, others }: BackupChoice,
+  keys: readonly string[],
+  asked: string | null,
+  read: (key: string) => Promise<M>,
+): Promise<{ readonly key: string; readonly manifest: M; readonly incomplete: readonly string[] }> {
+  const here = new Set(keys);
+  const incomplete: string[] = [];
+  let fallback: M | undefined;
+  for (const key of [first, ...others]) {
+    const manifest = await read(key);
+    fallback ??= manifest;
+    // Only the folder of the one that was asked for was listed.
+    if (asked !== null || missingObjects(manifest, here).length === 0) return { key, manifest, incomplete };
+    incomplete.push(prefixOfManifest(key));
+  }
+  return { key: first, manifest: fallback as M, incomplete: [] };
 }
 
 /** The database of a backup that was asked for, or the only one. Throws `DatabaseNotInBackup` or `RequestInvalid`. */

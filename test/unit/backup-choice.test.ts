@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseAmong } from '../../lib/core/backup-choice.ts';
+import { chooseAmong, firstComplete } from '../../lib/core/backup-choice.ts';
 
 const keys = (...files: string[]) => files.map((file) => `acme/orders/main/logical/${file}`);
 const backups = keys('1/main.dump.zst', '1/manifest.json', '1/verification.json', '2/manifest.json', '3/main.dump.zst');
@@ -9,11 +9,30 @@ describe('the backup that a restore takes', () => {
     expect(chooseAmong(backups, 's3://b', null)).toEqual({
       manifestKey: 'acme/orders/main/logical/1/manifest.json',
       passedOver: keys('2/'),
+      others: [],
     });
   });
 
   it('is the one that was asked for, verified or not', () => {
     expect(chooseAmong(keys('2/manifest.json'), 's3://b', '2').manifestKey).toBe(keys('2/manifest.json')[0]);
+  });
+
+  it('is one whose objects have all been copied here, where there is one', async () => {
+    const complete = keys('1/main.dump.zst', '1/manifest.json', '1/verification.json');
+    const half = keys('2/manifest.json', '2/verification.json');
+    const read = async (key: string) => ({
+      objects: [{ key: key.replace('manifest.json', 'main.dump.zst') }] as never,
+    });
+    const pick = (there: readonly string[], asked: string | null = null) =>
+      firstComplete(chooseAmong(there, 's3://b', asked), there, asked, read);
+    expect(await pick([...complete, ...half])).toMatchObject({ key: complete[1], incomplete: keys('2/') });
+    expect(await pick([...complete, ...half, ...keys('2/main.dump.zst')])).toMatchObject({
+      key: half[0],
+      incomplete: [],
+    });
+    // It then fails by naming what is missing, as the one that is named does.
+    expect(await pick(half)).toMatchObject({ key: half[0] });
+    expect(await pick(half, '2')).toMatchObject({ key: half[0] });
   });
 
   it('is none without a manifest, and none that was never verified unless it is named', () => {

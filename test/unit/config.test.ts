@@ -175,6 +175,21 @@ describe('assertions of a restore test', () => {
   });
 });
 
+describe('a start window', () => {
+  const withWindow = (rpo: string, startWindow: unknown) =>
+    problemsOf({ ...withDatabase({ objectives: { rpo } }), startWindow });
+
+  test('is part of what may pass between two backups', () => {
+    expect(withWindow('24 hours', '30 minutes')).toEqual([]);
+    expect(withWindow('25 hours', '30 minutes')).toEqual([]);
+    expect(withWindow('1450 minutes', '30 minutes')).toEqual([
+      'databases[0].objectives.rpo is 1450 minutes, but startWindow lets 1470 minutes pass between two backups. ' +
+        "Allowed: at least that, or startWindow: false. Example: '1470 minutes'",
+    ]);
+    expect(withWindow('1450 minutes', false)).toEqual([]);
+  });
+});
+
 describe('the major of a restore test', () => {
   const withVersions = (version: number, of: unknown) =>
     problemsOf(withDatabase({ version, restoreTest: { version: of } }));

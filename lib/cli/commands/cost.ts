@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type CostLine, type Measured, totalOf } from '../../core/cost.ts';
 import { humanBytes } from '../../core/human.ts';
 import { type Prices, parsePrices, standardPrices } from '../../core/prices.ts';
-import { openDeployment } from '../context.ts';
+import { fromAnyRegion } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { type ExitCode, exitCode } from '../errors.ts';
 import { costLines, type Forecast, forecastOf, measuredOf, measuredWal, sharedLines } from '../measured.ts';
@@ -22,9 +22,8 @@ export interface CostOptions {
 /** `pgdr cost [database]`: what a month costs, by database and shared, from the configuration and measured sizes. */
 export async function cost(name: string | undefined, options: CostOptions): Promise<ExitCode> {
   const output = createOutput(options.json ?? false);
-  const { config, clients } = await openDeployment(options.region);
   const prices = await readPrices(options.prices);
-  try {
+  return fromAnyRegion(options.region, async ({ config, clients }) => {
     const databases: {
       database: string;
       monthUsd: number | null;
@@ -62,9 +61,7 @@ export async function cost(name: string | undefined, options: CostOptions): Prom
         ].join('\n\n'),
     );
     return exitCode.done;
-  } finally {
-    clients.close();
-  }
+  });
 }
 
 const words = ({ days, backupBytes, monthUsd }: Forecast): string =>

@@ -4,7 +4,7 @@ import { basePrefix, manifestKey, prefixOfManifest, verificationKey } from '../.
 import { type PhysicalManifest, parsePhysicalManifest } from '../../core/physical-manifest.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import type { Clients } from '../clients.ts';
-import { openDeployment } from '../context.ts';
+import { fromAnyRegion } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, readObject } from '../evidence.ts';
@@ -34,17 +34,14 @@ interface ListedBaseBackup {
 /** `pgdr list <database> --physical`: the base backups of a database, newest first. */
 export async function listBase(database: string, options: ListOptions): Promise<ExitCode> {
   const output = createOutput(options.json ?? false);
-  const { config, clients } = await openDeployment(options.region);
-  try {
+  return fromAnyRegion(options.region, async ({ config, clients }) => {
     const settings = await readSettings(clients, config.name, database);
     const backups = await listBaseBackups(clients, settings);
     output.result(backups, () =>
       backups.length > 0 ? render(backups) : `No base backups of ${database} in ${clients.region}.`,
     );
     return exitCode.done;
-  } finally {
-    clients.close();
-  }
+  });
 }
 
 async function listBaseBackups(clients: Clients, settings: DatabaseSettings): Promise<ListedBaseBackup[]> {

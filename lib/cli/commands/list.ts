@@ -1,3 +1,4 @@
+import { missingObjects } from '../../core/backup-choice.ts';
 import { humanBytes } from '../../core/human.ts';
 import { adhocPrefix, logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
 import { backupBytes, backupRawBytes, countTables, parseManifest, takenAt } from '../../core/manifest.ts';
@@ -6,7 +7,7 @@ import { type ProofReport, proofLevels } from '../../core/proof.ts';
 import { describeSelection } from '../../core/selection.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
 import type { Clients } from '../clients.ts';
-import { openDeployment } from '../context.ts';
+import { fromAnyRegion } from '../context.ts';
 import { readSettings } from '../deployed.ts';
 import { type ExitCode, exitCode } from '../errors.ts';
 import { listKeys, proofsPrefix, readObject } from '../evidence.ts';
@@ -33,6 +34,8 @@ export interface ListedBackup {
   readonly adhoc: boolean;
   readonly tables: number;
   readonly objects: number;
+  /** How many of them are not in this region: a copy that is under way, or one that was lost. */
+  readonly missing: number;
   /** When every part was read back; null when that has not succeeded. */
   readonly verifiedAt: string | null;
   /** The highest level that a restore test has proven; null when none has. */
@@ -46,17 +49,14 @@ export interface ListedBackup {
 /** `pgdr list <database>`: the backups of a database, newest first. */
 export async function list(database: string, options: ListOptions): Promise<ExitCode> {
   const output = createOutput(options.json ?? false);
-  const { config, clients } = await openDeployment(options.region);
-  try {
+  return fromAnyRegion(options.region, async ({ config, clients }) => {
     const settings = await readSettings(clients, config.name, database);
     const backups = await listBackups(clients, settings);
     output.result(backups, () =>
       backups.length > 0 ? render(backups) : `No backups of ${database} in ${clients.region}.`,
     );
     return exitCode.done;
-  } finally {
-    clients.close();
-  }
+  });
 }
 
 export async function listBackups(clients: Clients, settings: DatabaseSettings): Promise<ListedBackup[]> {
@@ -64,6 +64,7 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
   const keys = (await Promise.all(prefixes.map((prefix) => listKeys(clients, settings.bucket, prefix)))).flat();
   const proofs = await readProofs(clients, settings);
   const manifests = keys.filter((key) => key.endsWith('/manifest.json'));
+  const here = new Set(keys);
   const backups = await eachOf(manifests, async (key): Promise<ListedBackup> => {
     const prefix = prefixOfManifest(key);
     const id = prefix.split('/').at(-2) as string;
@@ -84,6 +85,7 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
         adhoc: manifest.adhoc,
         tables: countTables(manifest),
         objects: manifest.objects.length,
+        missing: missingObjects(manifest, here).length,
         verifiedAt: verification === undefined ? null : JSON.parse(verification).verifiedAt,
         ...common,
       };
@@ -98,6 +100,7 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
         adhoc: false,
         tables: 0,
         objects: 0,
+        missing: 0,
         verifiedAt: null,
       };
       return { id, ...nothing, ...common, problem };
@@ -150,7 +153,9 @@ function render(backups: readonly ListedBackup[]): string {
     humanBytes(backup.rawBytes),
     String(backup.tables),
     backup.partial === null ? 'everything' : `${backup.adhoc ? 'as asked: ' : ''}${backup.partial}`,
-    backup.verifiedAt?.replace(/\.\d+Z$/, 'Z') ?? 'no',
+    backup.missing > 0
+      ? `not all here: ${backup.missing} of ${backup.objects} objects missing`
+      : (backup.verifiedAt?.replace(/\.\d+Z$/, 'Z') ?? 'no'),
     backup.provenLevel ?? 'no',
   ]);
   return formatTable(['Id', 'Taken', 'Size', 'Raw', 'Tables', 'Of', 'Read back', 'Proven'], rows, [2, 3, 4]);

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { getStream } from '../../aws/object-store.ts';
 import { parseToc, type TocEntry } from '../../core/archive-toc.ts';
-import { chooseAmong, databaseToRestore } from '../../core/backup-choice.ts';
+import { chooseAmong, databaseToRestore, firstComplete } from '../../core/backup-choice.ts';
 import { PgdrError } from '../../core/errors.ts';
 import { humanBytes } from '../../core/human.ts';
 import { foldersOf } from '../../core/keys.ts';
@@ -85,8 +85,10 @@ async function plan(clients: Clients, settings: DatabaseSettings, asked: Restore
   }
   const folders = foldersOf(settings, backupId);
   const keys = (await Promise.all(folders.map((folder) => listKeys(clients, settings.bucket, folder)))).flat();
-  const { manifestKey: key } = chooseAmong(keys, `s3://${settings.bucket}/${folders[0]}`, backupId);
-  const whole = parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key);
+  const choice = chooseAmong(keys, `s3://${settings.bucket}/${folders[0]}`, backupId);
+  const { manifest: whole } = await firstComplete(choice, keys, backupId, async (key) =>
+    parseManifest((await readObject(clients, settings.bucket, key)) ?? '', key),
+  );
   const manifest = databaseToRestore(whole, asked.fromDatabase);
   const chosen = planRestore(manifest, await readToc(clients, settings.bucket, manifest), asked);
   const toDatabase = asked.toDatabase ?? newDatabaseName(manifest.name, new Date());
