@@ -75,6 +75,9 @@ export const taskRoleName = (system: string, database: string, job: TaskPurpose,
 export const executionRoleName = (system: string, region: string): string => `${system}-pgdr-execution-${region}`;
 /** The role by which S3 copies backups to the other region. */
 export const replicationRoleName = (system: string, region: string): string => `${system}-pgdr-replication-${region}`;
+/** Of AWS Backup: its stack, and its vault, which has the same name in every region and account. */
+export const awsBackupStackName = (system: string, region: string): string => `${system}-aws-backup-${region}`;
+export const awsBackupVaultName = (system: string): string => `${system}-pgdr-aws-backup`;
 /** Of the vault, in the account and the region that are its own. */
 export const vaultStackName = (system: string, region: string): string => `${system}-vault-${region}`;
 export const vaultBucketName = (system: string, account: string, region: string): string =>

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { awsBackupSchema } from './aws-backup-schema.ts';
 import { databaseSchema } from './database-schema.ts';
 import { formatDuration } from './duration.ts';
 import { duration, matching, object, region } from './fields.ts';
@@ -36,6 +37,7 @@ export const configSchema = object({
   }),
   retention: retentionSchema.prefault({}),
   vault: vaultSchema.optional(),
+  awsBackup: awsBackupSchema.optional(),
   // Absent: see start-window.ts.
   startWindow: z
     .literal(false)

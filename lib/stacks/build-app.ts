@@ -2,6 +2,7 @@ import { App, Tags, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import cdk from '../../cdk.json' with { type: 'json' };
 import { type Config, ConfigError } from '../config/schema.ts';
+import { AwsBackupStack } from './aws-backup-stack.ts';
 import { DatabaseStack } from './database-stack.ts';
 import { KeyStack } from './key-stack.ts';
 import { PlatformStack } from './platform-stack.ts';
@@ -43,6 +44,14 @@ export function buildApp(config: Config, options: BuildOptions = {}): App {
   const primary = new PlatformStack(app, { config, role: 'primary' });
   // S3 copies to a bucket that exists alone.
   primary.addStackDependency(recovery);
+  const { awsBackup } = config;
+  if (awsBackup) {
+    const copies = new AwsBackupStack(app, { config, role: 'recovery', awsBackup });
+    const plans = new AwsBackupStack(app, { config, role: 'primary', awsBackup });
+    // A copy goes to a vault that exists; the checks of what was restored run in the platform's network.
+    plans.addStackDependency(copies);
+    plans.addStackDependency(primary);
+  }
   for (const platform of [primary, recovery]) {
     for (const database of config.databases) {
       new DatabaseStack(app, {

@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { vaultStackName } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import type { VaultConfig } from '../config/vault-schema.ts';
+import { BackupVaultOfAws } from '../constructs/aws-backup.ts';
 import { Vault } from '../constructs/vault.ts';
 
 /** The whole of what pgdr makes in the vault's account. */
@@ -14,5 +15,14 @@ export class VaultStack extends Stack {
       description: `pgdr of ${config.name}: the vault, which copies of its backups come into`,
     });
     new Vault(this, 'Vault', { config, vault });
+    const { awsBackup } = config;
+    if (!awsBackup) return;
+    new BackupVaultOfAws(this, 'AwsBackup', {
+      system: config.name,
+      mode: awsBackup.lock.mode,
+      least: awsBackup.daily.keep,
+      most: awsBackup.daily.keep,
+      copiesFrom: vault.sourceAccount,
+    });
   }
 }

@@ -27,6 +27,7 @@ const optimised: Record<string, readonly Pattern[]> = {
 
 /** AWS SDK integrations: the client package, and the prefix of its errors (the Java SDK's name of the service). */
 export const sdkServices: Readonly<Record<string, { readonly client: string; readonly prefix: string }>> = {
+  backup: { client: 'backup', prefix: 'Backup' },
   cloudwatch: { client: 'cloudwatch', prefix: 'CloudWatch' },
   cloudwatchlogs: { client: 'cloudwatch-logs', prefix: 'CloudWatchLogs' },
   dynamodb: { client: 'dynamodb', prefix: 'DynamoDb' },

@@ -385,7 +385,7 @@ describe('values that are refused', () => {
 describe('keys', () => {
   test('that are misspelt are named, with the likely one', () => {
     expect(problemsOf({ ...minimal, databses: [] })).toEqual([
-      'databses is not a known key. Did you mean databases? Allowed: name, regions, network, databases, retention, vault, startWindow, notifications, tags',
+      'databses is not a known key. Did you mean databases? Allowed: name, regions, network, databases, retention, vault, awsBackup, startWindow, notifications, tags',
     ]);
     expect(problemsOf(withDatabase({ logical: { zstdlevel: 3 } }))[0]).toMatch(
       /^databases\[0\]\.logical\.zstdlevel is not a known key\. Did you mean zstdLevel\?/,

@@ -46,7 +46,7 @@ describe.each(names)('%s', (name) => {
       [...(state.Retry ?? []), ...(state.Catch ?? [])].flatMap((entry) => entry.ErrorEquals as string[]),
     );
     for (const error of own.filter(
-      (error) => !/^(States|Lambda|AmazonECS|ECS|Ecs|Ssm|SNS|StepFunctions)\./.test(error),
+      (error) => !/^(States|Lambda|AmazonECS|Backup|ECS|Ecs|Rds|Ssm|SNS|StepFunctions)\./.test(error),
     )) {
       expect(Object.keys(errorCatalogue)).toContain(error);
     }
@@ -70,5 +70,6 @@ test('the machines that exist are these', () => {
     'restore-test',
     'retention',
     'scheduled-run',
+    'validate-restore',
   ]);
 });

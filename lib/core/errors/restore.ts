@@ -32,6 +32,12 @@ export const restoreErrors = {
     backupStands,
     'See the proof report for the tables; do not rely on this backup until explained.',
   ),
+  RestoreNotProven: entry(
+    'restore-test-failed',
+    'What AWS Backup restored for a test could not be shown to be sound.',
+    'The recovery point and the server that it was taken of.',
+    'Read the validation message of the restore job; run the restore testing plan again, and look at the log of check-restored.',
+  ),
   IndexCorrupt: entry(
     'restore-test-failed',
     'An index or a table of the restored database is damaged, as amcheck or REINDEX found.',

@@ -22,6 +22,7 @@ const payload = {
   ...{ manifestKey: 'k', bytes: 1, parts: 1, workflow: 'w', database: 'orders', ok: true },
   failure: { error: 'Custom', step: 'a step', message: 'why' },
   summary: { planKey: 'p', expired: 2 },
+  message: 'seen',
   // Failovers: what began, what was decided, how the old writer was stopped, what a probe found.
   ...{ already: false, resumed: false, request: { dryRun: false, attest: null, approval: 'always' } },
   ...{ verdict: 'approve', fence: 'clean-stop', epoch: 2, applications: [] },
@@ -35,9 +36,16 @@ const parameter = {
   ...{ database: 'orders', region: 'us-east-1', automatic: true, approvalSeconds: 3600 },
 };
 
+/** Of AWS Backup and RDS: what a test restored, from what, and where it answers. */
+const restored = {
+  ...{ CreatedResourceArn: 'arn:db:copy', RecoveryPointArn: 'arn:point', ResourceArn: 'arn:db:orders' },
+  DbInstances: [{ Endpoint: { Address: 'copy.example', Port: 5432 } }],
+};
+
 function answerFor(resource: string): Answer {
   if (resource.includes(':ssm:')) return { Return: { Parameter: { Value: JSON.stringify(parameter) } } };
   if (resource.includes(':lambda:')) return { Return: { Payload: payload, StatusCode: 200 } };
+  if (/:aws-sdk:(backup|rds):/.test(resource)) return { Return: restored };
   if (resource.endsWith(':listTasks'))
     return { Return: { TaskArns: ['arn:aws:ecs:eu-north-1:111122223333:task/one'] } };
   return { Return: { ...payload, Output: payload, MessageId: 'm' } };
@@ -58,6 +66,7 @@ const branchesIn = (states: Readonly<Record<string, Task>>): Readonly<Record<str
 /** What a person or a schedule gives, and what a machine gives to the one that it starts. */
 const input = {
   ...{ database: 'orders', backupId: 'one', settings: parameter, run: 'one', operation: 'failover', target: 'standby' },
+  restoreJobId: 'job',
   ...{ attest: null, execution: null, decision: null, switched: null },
 };
 
