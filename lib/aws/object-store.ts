@@ -270,6 +270,8 @@ async function readable<T>(key: string, missing: ErrorName, request: () => Promi
     if (status === 404) throw new PgdrError(missing, `${key} does not exist`, { cause: error });
     if (status === 416)
       throw new PgdrError('ObjectTruncated', `${key} ends before the range asked for`, { cause: error });
+    if ((error as Error).name === 'InvalidObjectState')
+      throw new PgdrError('ObjectArchived', `${key}: ${(error as Error).message}`, { cause: error });
     throw storageError(key, error);
   }
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { ListMultipartUploadsCommand, PutObjectCommand, RestoreObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { getStream, getText, list, type ObjectStore, putOnce, putStream, sizeOf } from '../../lib/aws/object-store.ts';
 import { PgdrError } from '../../lib/core/errors.ts';
@@ -34,6 +34,16 @@ describe('the object store', () => {
 
   const uploadsLeft = async () =>
     (await store.s3.send(new ListMultipartUploadsCommand({ Bucket: 'backups' }))).Uploads ?? [];
+
+  it('says of an object in a deep archive that it has to be brought back, and reads it once it is', async () => {
+    const { bucket: Bucket, s3 } = store;
+    await s3.send(new PutObjectCommand({ Bucket, Key: 'cold', Body: 'text', StorageClass: 'DEEP_ARCHIVE' }));
+    await expect(getText(store, 'cold')).rejects.toMatchObject({ name: 'ObjectArchived' });
+    await s3.send(new RestoreObjectCommand({ Bucket, Key: 'cold', RestoreRequest: { Days: 7 } }));
+    server.elapsed += 3 * 86_400_000;
+    expect(await getText(store, 'cold')).toBe('text');
+    server.elapsed = 0;
+  });
 
   it.each([0, 1, partBytes - 1, partBytes, partBytes + 1, 3 * partBytes + 7])(
     'stores a stream of %d bytes, its hash and those of its parts',

@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { database, region, system } from '../../lib/cli/rehearse/rehearsal.ts';
+import { root } from '../../lib/cli/rehearse/assembly.ts';
+import { database, region, rehearsalConfig, restoreSecret, system } from '../../lib/cli/rehearse/rehearsal.ts';
 import { functionName, scheduleName } from '../../lib/config/names.ts';
 import { walGapKey } from '../../lib/core/keys.ts';
 import { type ApiCall, AwsError } from '../../local/facade.ts';
@@ -186,5 +189,60 @@ describe('what the templates allow for it', () => {
 
   it('has no statement without which nothing would be refused', () => {
     expect(expectAllNeeded(runs.rehearsal, 'physical').length).toBeGreaterThan(20);
+  });
+});
+
+describe('the recovery region by itself', () => {
+  const recovery = 'us-east-1';
+
+  /** What an operator runs, who names the region that is left. */
+  const pgdr = (...args: string[]) =>
+    new Promise<{ code: number | null; result: Record<string, unknown> }>((done) => {
+      const child = spawn(process.execPath, ['bin/pgdr.ts', ...args, '--region', recovery, '--json'], {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'ignore'],
+        env: {
+          ...process.env,
+          ...runs.rehearsal.cloud.environment(recovery),
+          PGDR_CONFIG: rehearsalConfig,
+          PGDR_REHEARSE_MAJOR: String(runs.rehearsal.postgres.major),
+        },
+      });
+      let text = '';
+      child.stdout.on('data', (chunk) => {
+        text += chunk;
+      });
+      child.on('close', (code) => done({ code, result: JSON.parse(text) }));
+    });
+
+  beforeAll(async () => {
+    const { cloud, source } = runs.rehearsal;
+    const { user: username, password } = source.server.superuser;
+    const SecretString = JSON.stringify({ ...source.secret, username, password });
+    await new SecretsManagerClient(cloud.client(recovery)).send(
+      new CreateSecretCommand({ Name: restoreSecret, SecretString }),
+    );
+    await stored();
+    while (cloud.s3.replication.backlog() > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    cloud.outage(region, 'down');
+  });
+
+  it('says up to when it can recover', async () => {
+    const { code, result } = await pgdr('window', database);
+    expect(result).toMatchObject({
+      regions: [{ region: recovery, ranges: [{ timeline: 1, to: { at: expect.any(String) } }] }],
+    });
+    expect(code).toBe(0);
+  });
+
+  it('recovers the last moment that it holds', async () => {
+    const { code, result } = await pgdr(
+      ...['restore', database, '--latest', '--table', 'public.customers', '--to-database', 'after_outage'],
+      ...['--target-secret', restoreSecret],
+    );
+    expect(result).toMatchObject({ ok: true, region: recovery, outcome: { restore: { recovery: { timeline: 1 } } } });
+    expect(code).toBe(0);
+    const rows = 'SELECT count(*)::int AS n, sum(hashtext(c::text))::text AS hash FROM customers c';
+    expect(await runs.sql('after_outage', rows)).toEqual(await runs.sql('orders', rows));
   });
 });

@@ -68,6 +68,12 @@ export const storageErrors = {
     'The manifest and all other objects are as they were.',
     'Use another backup; look for deletions in the access log. Deleted versions are recoverable while they are locked.',
   ),
+  ObjectArchived: entry(
+    'restore',
+    'An object lies in a storage class from which it has to be brought back before it can be read.',
+    'The object and all others are as they were.',
+    'Bring back every object of the backup (`aws s3api restore-object --restore-request Days=7,GlacierJobParameters={Tier=Standard}`), wait 12 hours (48 from DEEP_ARCHIVE), and run it again; pgdr itself moves nothing to such a class.',
+  ),
   ObjectTruncated: entry(
     'restore-test-failed',
     'An object is shorter or longer than the manifest says.',
