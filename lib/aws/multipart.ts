@@ -65,17 +65,24 @@ export async function sendParts(
 
 export async function sendPart({ store, key, uploadId }: Upload, partNumber: number, body: Buffer): Promise<SentPart> {
   const digest = createHash('sha256').update(body).digest();
-  const answer = await store.s3.send(
-    new UploadPartCommand({
-      Bucket: store.bucket,
-      Key: key,
-      UploadId: uploadId,
-      PartNumber: partNumber,
-      Body: body,
-      ContentLength: body.length,
-      ChecksumSHA256: digest.toString('base64'),
-    }),
+  const command = new UploadPartCommand({
+    Bucket: store.bucket,
+    Key: key,
+    UploadId: uploadId,
+    PartNumber: partNumber,
+    Body: body,
+    ContentLength: body.length,
+    ChecksumSHA256: digest.toString('base64'),
+  });
+  // The signature covers the body's SHA-256, which the SDK would compute a second time.
+  command.middlewareStack.add(
+    (next) => (args) => {
+      (args.request as HttpRequest).headers['x-amz-content-sha256'] = digest.toString('hex');
+      return next(args);
+    },
+    { step: 'build' },
   );
+  const answer = await store.s3.send(command);
   return { bytes: body.length, sha256: digest.toString('hex'), etag: answer.ETag };
 }
 
@@ -96,6 +103,10 @@ export function completeUpload({ store, key, uploadId }: Upload, parts: readonly
       },
     }),
   );
+}
+
+interface HttpRequest {
+  readonly headers: Record<string, string>;
 }
 
 /** A courtesy to the bill: what has no manifest is never read, and a lifecycle rule is the second net. */
