@@ -1,13 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
-import { parseToc, replaceCopies, type TocEntry } from '../lib/core/archive-toc.ts';
+import { type ArchiveHead, parseHead, parseToc, replaceCopies, type TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { DatabaseBackup, ManifestObject } from '../lib/core/manifest.ts';
 import { objectOf } from '../lib/core/restore-plan.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
 import { type RunningTool, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
 import { log } from './log.ts';
+import { copyRows, onlyTable } from './restore-rows.ts';
 import { intoFile, intoTool, readObject } from './restore-stream.ts';
 
 /** The server that is restored into, and PostgreSQL's programs for it. */
@@ -90,9 +91,16 @@ export async function useList(directory: string, name: string, ids: readonly num
   return `--use-list=${path}`;
 }
 
+/** A database that this restore has made, and what it makes of the COPY statements for its tables. */
+interface FreshDatabase {
+  readonly database: string;
+  readonly copyAs: (entry: TocEntry, statement: string) => string;
+}
+
 /**
- * One object of data into pg_restore. `choose` says which entries of its archive are wanted (null: all of them), once
- * the table of contents has been read; the object is read to its end and held against the manifest in any case.
+ * One archive of rows into pg_restore, or into a fresh database without it. `choose` says which entries of the archive are
+ * wanted (null: all of them), once the table of contents has been read; it is read to its end and held against the
+ * manifest in any case.
  */
 export async function restoreObject(
   object: ManifestObject,
@@ -101,13 +109,7 @@ export async function restoreObject(
   options: RestoreOptions,
   args: readonly string[],
   choose: (toc: readonly TocEntry[]) => readonly number[] | null,
-  {
-    copyAs,
-    consumeOutput,
-  }: {
-    copyAs?: (entry: TocEntry, statement: string) => string;
-    consumeOutput?: (tool: RunningTool) => Promise<void>;
-  } = {},
+  { fresh, consumeOutput }: { fresh?: FreshDatabase; consumeOutput?: (tool: RunningTool) => Promise<void> } = {},
 ): Promise<void> {
   const step = object.relation ?? 'data';
   let tool: RunningTool | undefined;
@@ -115,11 +117,17 @@ export async function restoreObject(
     store,
     object,
     async (source) => {
-      const { toc, head, rest } = await readHead(object, source);
+      const { toc, length, head, rest } = await readHead(object, source);
       const ids = choose(toc);
+      const table = fresh && onlyTable(toc, ids);
+      if (table) {
+        const statements = fresh.copyAs(table, table.copy?.text ?? '');
+        const rows = resume(head.subarray(length), rest);
+        return copyRows(table, statements, toc, rows, server, fresh.database, options.signal);
+      }
       const list = ids && [await useList(options.directory, `data-${listNumber++}`, ids)];
       tool = startRestoring('pg_restore', [...args, ...(list ?? [])], server.tools, options.signal);
-      const all = resume(copyAs ? replaceCopies(head, toc, copyAs) : head, rest);
+      const all = resume(fresh ? replaceCopies(head, toc, fresh.copyAs) : head, rest);
       await Promise.all([intoTool(tool)(all), consumeOutput?.(tool)]);
     },
     options.signal,
@@ -133,7 +141,7 @@ let listNumber = 0;
 async function readHead(
   object: ManifestObject,
   source: AsyncIterable<Buffer>,
-): Promise<{ toc: TocEntry[]; head: Buffer; rest: AsyncIterator<Buffer> }> {
+): Promise<ArchiveHead & { head: Buffer; rest: AsyncIterator<Buffer> }> {
   const chunks: Buffer[] = [];
   const iterator = source[Symbol.asyncIterator]();
   let length = 0;
@@ -147,8 +155,8 @@ async function readHead(
     if (!done && length < tried * 2) continue;
     tried = length;
     const head = Buffer.concat(chunks);
-    const toc = parseToc(head);
-    if (toc) return { toc, head, rest: iterator };
+    const parsed = parseHead(head);
+    if (parsed) return { ...parsed, head, rest: iterator };
     if (done) throw endsEarly(object);
   }
 }

@@ -103,7 +103,7 @@ export async function fillDatabase(
     plan.data.reduce((sum, object) => sum + object.rawBytes, 0),
   );
   const { steps, remaining } = scheduleRestore(plan.data, definitions.toc, wanted);
-  const copyAs = copyIntoFresh(definitions.toc);
+  const fresh = { database, copyAs: copyIntoFresh(definitions.toc) };
   const run = async (step: RestoreStep) => {
     const { object, indexes } = step;
     if (step.kind === 'indexes') {
@@ -113,7 +113,7 @@ export async function fillDatabase(
     }
     // --data-only and not --section=data: it also makes the large objects, which are born before their data.
     const args = ['--data-only', into];
-    await restoreObject(object, store, server, inner, args, (toc) => dataEntries(toc, plan, object), { copyAs });
+    await restoreObject(object, store, server, inner, args, (toc) => dataEntries(toc, plan, object), { fresh });
     progress.add(object.rawBytes);
   };
   const worker = async () => {

@@ -37,20 +37,28 @@ const sections: Readonly<Record<number, Section>> = { 1: 'none', 2: 'pre-data', 
 const oldest = 14;
 const newest = 16;
 
+/** The table of contents, and how many bytes of the archive come before the first block of data. */
+export interface ArchiveHead {
+  readonly toc: TocEntry[];
+  readonly length: number;
+}
+
 /**
  * Reads the table of contents from the beginning of an archive; undefined when `head` ends before it does.
  * Throws `ArchiveUnreadable` for what is no such archive.
  */
-export function parseToc(head: Buffer): TocEntry[] | undefined {
+export function parseHead(head: Buffer): ArchiveHead | undefined {
   try {
-    return readToc(head);
+    return readHead(head);
   } catch (error) {
     if (error instanceof HeadTooShort) return undefined;
     throw error;
   }
 }
 
-function readToc(head: Buffer): TocEntry[] {
+export const parseToc = (head: Buffer): TocEntry[] | undefined => parseHead(head)?.toc;
+
+function readHead(head: Buffer): ArchiveHead {
   const read = new Reader(head);
   if (read.bytes(5).toString('latin1') !== 'PGDMP') throw new PgdrError('ArchiveUnreadable', 'not a pg_dump archive');
   const [major, minor] = [read.byte(), read.byte()];
@@ -58,7 +66,8 @@ function readToc(head: Buffer): TocEntry[] {
   if (major !== 1 || minor < oldest || minor > newest) {
     throw new PgdrError('ArchiveUnreadable', `archive format ${major}.${minor} is not known here`);
   }
-  read.intBytes = read.byte();
+  // That of every machine that PostgreSQL runs on; blocks of data are read by it (archive-rows.ts).
+  if (read.byte() !== 4) throw new PgdrError('ArchiveUnreadable', 'the archive has integers of another size than 4');
   const offsetBytes = read.byte();
   if (read.byte() !== 1) throw new PgdrError('ArchiveUnreadable', 'the archive is not in the custom format');
   if (minor >= 15) read.byte();
@@ -66,7 +75,7 @@ function readToc(head: Buffer): TocEntry[] {
   for (let i = 0; i < 7; i++) read.int(); // When it was made.
   for (let i = 0; i < 3; i++) read.text(); // Database, version of the server, version of pg_dump.
 
-  return Array.from({ length: read.int() }, (): TocEntry => {
+  const toc = Array.from({ length: read.int() }, (): TocEntry => {
     const id = read.int();
     read.int(); // Whether there is data.
     read.text(); // OIDs of the catalogue and of the object.
@@ -100,6 +109,7 @@ function readToc(head: Buffer): TocEntry[] {
       copy: copy ? { text: copy, from, to } : null,
     };
   });
+  return { toc, length: read.position };
 }
 
 /**
@@ -128,7 +138,6 @@ export function replaceCopies(
 class HeadTooShort extends Error {}
 
 class Reader {
-  intBytes = 4;
   #head: Buffer;
   #at = 0;
 
@@ -155,7 +164,7 @@ class Reader {
   /** A sign, then the bytes of the number, least first. */
   int(): number {
     const negative = this.byte() !== 0;
-    const value = this.bytes(this.intBytes).reduce((sum, byte, i) => sum + byte * 256 ** i, 0);
+    const value = this.bytes(4).reduce((sum, byte, i) => sum + byte * 256 ** i, 0);
     return negative ? -value : value;
   }
 
