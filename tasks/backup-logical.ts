@@ -62,7 +62,7 @@ export async function backUp(
     log('snapshots taken', { backup: id, databases: names, parent: parent?.id ?? null });
 
     const uploadBegan = Date.now();
-    const objects = [await storeGlobals(context, store, tools, first, prefix)];
+    const objects = await storeGlobals(context, store, tools, first, prefix);
     const records: DatabaseRecord[] = [];
     const skipped = [...preflight.skipped];
     const all = databases.flatMap(({ source }) => source.tables);
@@ -197,7 +197,7 @@ async function storeGlobals(
   tools: ToolEnvironment,
   { connection }: Database,
   prefix: string,
-): Promise<ManifestObject> {
+): Promise<ManifestObject[]> {
   const { zstdLevel } = settings.logical;
   const nothing = () => {};
   const stream = globalsStream(connection.dbname, prefix);

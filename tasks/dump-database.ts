@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { extendLock, type ObjectStore } from '../lib/aws/object-store.ts';
 import * as keys from '../lib/core/keys.ts';
 import type { DatabaseBackup, ManifestObject, TableFingerprint } from '../lib/core/manifest.ts';
-import { reusableObject } from '../lib/core/reuse.ts';
+import { reusableObjects } from '../lib/core/reuse.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
 import { emptyFingerprint, largeObjects, takeFingerprint } from '../lib/postgres/fingerprint.ts';
 import type { Skipped } from '../lib/postgres/preflight.ts';
@@ -83,34 +83,37 @@ async function storeDumps(
   const objects: ManifestObject[] = [];
   const warnings: Skipped[] = [];
 
-  const reuse = async ({ relation }: DumpStream): Promise<ManifestObject | undefined> => {
-    if (!parent || relation === undefined) return undefined;
+  const reuse = async ({ relation }: DumpStream): Promise<ManifestObject[]> => {
+    if (!parent || relation === undefined) return [];
     const encrypted = store.clientKey !== undefined;
     const options = { now: new Date(snapshot.takenAt), maxAgeSeconds: logical.reuseSeconds, encrypted };
-    const object = reusableObject(parent, await fingerprintOf(relation), options);
-    // The object now belongs to this backup too, and must live as long.
-    if (object) await extendLock(store, object.key, object.versionId);
-    return object;
+    const volumes = reusableObjects(parent, await fingerprintOf(relation), options);
+    // They now belong to this backup too, and must live as long.
+    for (const { key, versionId } of volumes) await extendLock(store, key, versionId);
+    return volumes;
   };
   const worker = async () => {
     for (let stream = waiting.shift(); stream; stream = waiting.shift()) {
       const { program } = stream;
       const reused = await reuse(stream);
-      const object =
-        reused ??
-        (await storeDump(stream, store, tools, {
-          zstdLevel: logical.zstdLevel,
-          signal,
-          onRawBytes: progress.add,
-          onWarning: (text) => warnings.push({ database, what: program, why: text.trim().slice(0, 1000) }),
-        }));
-      objects.push({ ...object, database });
+      const stored =
+        reused.length > 0
+          ? reused
+          : await storeDump(stream, store, tools, {
+              zstdLevel: logical.zstdLevel,
+              signal,
+              onRawBytes: progress.add,
+              onWarning: (text) => warnings.push({ database, what: program, why: text.trim().slice(0, 1000) }),
+            });
+      objects.push(...stored.map((object) => ({ ...object, database })));
       if (stream.role === 'table') progress.addTables(1);
       // The last of those that all other tables are in: `main`, or the definitions when there is nothing else.
       else if (stream.role === 'main' || plan.shared.length === 1) {
         progress.addTables(source.tables.length - plan.own.length);
       }
-      log(reused ? 'object of an earlier backup' : 'object stored', { key: object.key, bytes: object.bytes });
+      for (const { key, bytes } of stored) {
+        log(reused.length > 0 ? 'object of an earlier backup' : 'object stored', { key, bytes });
+      }
     }
   };
   await Promise.all(Array.from({ length: logical.concurrency }, worker));

@@ -41,7 +41,6 @@ export function planStreams(
   ];
   const filled = tables.filter(({ relation }) => !withoutRows.has(relation));
   const ownTables = filled.slice(0, options.ownStreams).filter((table) => table.bytes >= leastOwnBytes);
-  const restBytes = filled.slice(ownTables.length).reduce((sum, table) => sum + table.bytes, 0);
   const own = ownTables.map(
     (table, i): DumpStream => ({
       role: 'table',
@@ -49,7 +48,6 @@ export function planStreams(
       key: keys.tableKey(prefix, i + 1),
       program: 'pg_dump',
       args: [...common, '--data-only', `--table=${pattern(table.relation)}`],
-      partBytes: keys.partBytesFor(table.bytes),
     }),
   );
   const shared: DumpStream[] = [
@@ -65,14 +63,12 @@ export function planStreams(
         ),
         ...(hasLargeObjects(extent) ? [] : ['--no-blobs']),
       ],
-      partBytes: keys.partBytesFor(restBytes),
     },
     {
       role: 'schema',
       key: keys.schemaKey(prefix),
       program: 'pg_dump',
       args: [...common, ...excluded, '--schema-only'],
-      partBytes: keys.partBytesFor(0),
     },
   ];
   return { own, shared: selection?.asked.schemaOnly ? shared.filter(({ role }) => role === 'schema') : shared };
@@ -85,7 +81,6 @@ export const globalsStream = (database: string, prefix: string): DumpStream => (
   program: 'pg_dumpall',
   // Password hashes need a superuser and would be secrets in a backup; see docs/architecture.md.
   args: ['--globals-only', '--no-role-passwords', '--no-tablespaces', databaseArgument(database)],
-  partBytes: keys.partBytesFor(0),
 });
 
 /** A relation as a pg_dump pattern that matches it alone: unquoted, it would fold case and read `*`, `?` and `.`. */

@@ -4,8 +4,10 @@ import { constants, createZstdCompress } from 'node:zlib';
 import { encrypting } from '../lib/aws/client-encryption.ts';
 import { type ObjectStore, putStream } from '../lib/aws/object-store.ts';
 import { clientEncryption } from '../lib/core/encryption.ts';
+import { smallestPartBytes, volumeKey } from '../lib/core/keys.ts';
 import type { ManifestObject } from '../lib/core/manifest.ts';
 import { outputOf, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
+import { cutIntoVolumes, volumeBytes } from './volumes.ts';
 
 /** One program's output, compressed, encrypted where that is wanted, and hashed on its way into one object. Nothing touches the disk. */
 export interface DumpStream {
@@ -14,26 +16,51 @@ export interface DumpStream {
   readonly key: string;
   readonly program: 'pg_dump' | 'pg_dumpall';
   readonly args: readonly string[];
-  readonly partBytes: number;
+}
+
+interface Options {
+  readonly zstdLevel: number;
+  readonly signal: AbortSignal;
+  readonly onRawBytes: (bytes: number) => void;
+  readonly onWarning: (text: string) => void;
+  /** @default {@link volumeBytes} */
+  readonly volumeBytes?: number;
 }
 
 /**
- * Runs the program into the store. The object is completed only after the program ended with exit code 0: the stream
- * that S3 reads ends with an error otherwise, which aborts the upload.
+ * Runs the program into the store; gives the object, and its further volumes where it is long. The last of them is
+ * completed only after the program ended with exit code 0: the stream that S3 reads ends with an error otherwise, which
+ * aborts the upload.
  */
 export async function storeDump(
   stream: DumpStream,
   store: ObjectStore,
   tools: ToolEnvironment,
-  options: {
-    zstdLevel: number;
-    signal: AbortSignal;
-    onRawBytes: (bytes: number) => void;
-    onWarning: (text: string) => void;
-  },
-): Promise<ManifestObject> {
+  options: Options,
+): Promise<ManifestObject[]> {
   const tool = startTool(stream.program, stream.args, tools, 'DumpFailed', { signal: options.signal });
-  const cipher = store.clientKey && encrypting(store.clientKey, stream.key);
+  const volumes: ManifestObject[] = [];
+  try {
+    for await (const content of cutIntoVolumes(outputOf(tool), options.volumeBytes ?? volumeBytes)) {
+      volumes.push(await storeVolume(stream, volumes.length + 1, content, store, options));
+    }
+  } finally {
+    if (tool.process.exitCode === null) tool.process.kill('SIGTERM');
+  }
+  const stderr = await tool.ended;
+  if (stderr.trim()) options.onWarning(stderr);
+  return volumes;
+}
+
+async function storeVolume(
+  { key: first, role, relation }: DumpStream,
+  n: number,
+  content: AsyncIterable<Buffer>,
+  store: ObjectStore,
+  options: Options,
+): Promise<ManifestObject> {
+  const key = volumeKey(first, n);
+  const cipher = store.clientKey && encrypting(store.clientKey, key);
   let rawBytes = 0;
   let stored: Awaited<ReturnType<typeof putStream>> | undefined;
   async function* count(source: AsyncIterable<Buffer>) {
@@ -46,7 +73,7 @@ export async function storeDump(
   try {
     // The types know lists of streams alone; functions are as good.
     const stages = [
-      outputOf(tool),
+      content,
       count,
       createZstdCompress({
         // Four times Node's own: each chunk costs every stage behind it the same, however small it is.
@@ -55,20 +82,17 @@ export async function storeDump(
       }),
       ...(cipher ? [cipher.stream] : []),
       async (bytes: AsyncIterable<Buffer>) => {
-        stored = await putStream(store, stream.key, bytes, { partBytes: stream.partBytes });
+        stored = await putStream(store, key, bytes, { partBytes: smallestPartBytes });
       },
     ] as unknown as Readable[];
     await pipeline(stages, { signal: options.signal });
   } catch (error) {
     options.signal.throwIfAborted();
     throw cipher?.explain(error) ?? error;
-  } finally {
-    if (tool.process.exitCode === null) tool.process.kill('SIGTERM');
   }
-  const stderr = await tool.ended;
-  if (stderr.trim()) options.onWarning(stderr);
-  if (!stored) throw new Error(`${stream.key}: the pipeline ended without a stored object`);
-  const { key, bytes, sha256, parts, versionId } = stored;
+  if (!stored) throw new Error(`${key}: the pipeline ended without a stored object`);
+  const { bytes, sha256, parts, versionId } = stored;
   const encryption = cipher ? clientEncryption : stored.encryption;
-  return { key, role: stream.role, relation: stream.relation, bytes, rawBytes, sha256, parts, versionId, encryption };
+  const volume = n === 1 ? undefined : n;
+  return { key, role, relation, volume, bytes, rawBytes, sha256, parts, versionId, encryption };
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdDecompress } from 'node:zlib';
 import { decrypting } from '../lib/aws/client-encryption.ts';
@@ -69,6 +70,35 @@ export async function readObject(
   }
   if (failure) throw await explain(store, object, failure, signal);
   checkBytes(object, bytes, hash.digest('hex'));
+}
+
+/** An archive that goes on from object to object, each read as {@link readObject} does, and one stream to `consume`. */
+export async function readVolumes(
+  store: ObjectStore,
+  volumes: readonly Stored[],
+  consume: (source: AsyncIterable<Buffer>) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const [only, ...more] = volumes;
+  if (only && more.length === 0) return readObject(store, only, consume, signal);
+  const joined = new PassThrough({ highWaterMark: chunkSize });
+  joined.on('error', () => {}); // Whoever reads is told as well.
+  const consumed = consume(joined);
+  consumed.catch((error) => joined.destroy(error));
+  const forward = async (source: AsyncIterable<Buffer>) => {
+    for await (const chunk of source) {
+      if (!joined.write(chunk)) await Promise.race([once(joined, 'drain'), consumed]);
+    }
+  };
+  try {
+    for (const volume of volumes) await readObject(store, volume, forward, signal);
+    joined.end();
+  } catch (error) {
+    joined.destroy(error as Error);
+    await consumed.catch(() => {});
+    throw error;
+  }
+  await consumed;
 }
 
 function cipherOf({ clientKey }: ObjectStore, { key, encryption }: Stored) {

@@ -4,12 +4,12 @@ import type { ObjectStore } from '../lib/aws/object-store.ts';
 import { type ArchiveHead, parseHead, parseToc, replaceCopies, type TocEntry } from '../lib/core/archive-toc.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { DatabaseBackup, ManifestObject } from '../lib/core/manifest.ts';
-import { objectOf } from '../lib/core/restore-plan.ts';
+import { type DataObject, objectOf } from '../lib/core/restore-plan.ts';
 import type { Connection } from '../lib/postgres/connection.ts';
 import { type RunningTool, startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
 import { log } from './log.ts';
 import { copyRows, onlyTable } from './restore-rows.ts';
-import { intoFile, intoTool, readObject } from './restore-stream.ts';
+import { intoFile, intoTool, readObject, readVolumes } from './restore-stream.ts';
 
 /** The server that is restored into, and PostgreSQL's programs for it. */
 export interface TargetServer {
@@ -103,7 +103,7 @@ interface FreshDatabase {
  * manifest in any case.
  */
 export async function restoreObject(
-  object: ManifestObject,
+  object: DataObject,
   store: ObjectStore,
   server: TargetServer,
   options: RestoreOptions,
@@ -113,9 +113,9 @@ export async function restoreObject(
 ): Promise<void> {
   const step = object.relation ?? 'data';
   let tool: RunningTool | undefined;
-  await readObject(
+  await readVolumes(
     store,
-    object,
+    object.volumes,
     async (source) => {
       const { toc, length, head, rest } = await readHead(object, source);
       const ids = choose(toc);

@@ -53,6 +53,8 @@ export const fingerprintKey = (prefix: string): string => `${prefix}fingerprint.
 export const schemaKey = (prefix: string): string => `${prefix}schema.dump.zst`;
 export const mainKey = (prefix: string): string => `${prefix}main.dump.zst`;
 export const tableKey = (prefix: string, n: number): string => `${prefix}tables/${n}.dump.zst`;
+/** Where the n-th volume of what begins in `key` is; the first is there itself. */
+export const volumeKey = (key: string, n: number): string => (n === 1 ? key : key.replace(/\.\w+\.zst$/, `.${n}$&`));
 
 /** Physical base backups, each a folder of its own with a manifest, as logical ones have. */
 export const basePrefix = (of: Lineage): string => `${lineagePrefix(of)}base/`;
@@ -134,11 +136,10 @@ export function timeOrderedId(at: Date, random: string): string {
   return `${at.toISOString().replace(/[-:]|\.\d+/g, '')}-${random}`;
 }
 
-/**
- * S3 takes 10,000 parts at most; the estimate may be wrong by a fifth and still fit in 9,000. Parts are what a stream
- * holds in memory (`partsHeld` of them): the smallest serves up to 62 GB.
- */
+/** Parts are what a stream holds in memory, `partsHeld` of them. S3 takes 10,000 an object: 84 GB of this size. */
+export const smallestPartBytes = 8 * 1024 * 1024;
+
+/** For what is one object however long it is: the estimate may be wrong by a fifth and still fit in 9,000 parts. */
 export function partBytesFor(estimatedBytes: number): number {
-  const smallest = 8 * 1024 * 1024;
-  return Math.max(smallest, Math.ceil((estimatedBytes * 1.2) / 9000));
+  return Math.max(smallestPartBytes, Math.ceil((estimatedBytes * 1.2) / 9000));
 }

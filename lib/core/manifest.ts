@@ -17,6 +17,8 @@ export const objectSchema = z.object({
   database: z.string().optional(),
   /** For `table`: the relation whose data this object holds, as `schema.name` quoted by PostgreSQL. */
   relation: qualifiedName.optional(),
+  /** From 2: the object goes on with what the one before it began; see tasks/volumes.ts. */
+  volume: z.number().int().min(2).optional(),
   /** Stored size, and the size before compression. */
   bytes: z.number().int().nonnegative(),
   rawBytes: z.number().int().nonnegative(),

@@ -19,9 +19,14 @@ export interface RestorePlan {
   readonly tables: readonly string[];
   /** Objects that are read: definitions and roles, then data, the largest first. */
   readonly objects: readonly ManifestObject[];
-  readonly data: readonly ManifestObject[];
+  readonly data: readonly DataObject[];
   /** What belongs to the selection and cannot come back with it alone. */
   readonly omitted: readonly Omission[];
+}
+
+/** An archive of rows: its first object, and all that it consists of, in order; the sizes are those of the whole. */
+export interface DataObject extends ManifestObject {
+  readonly volumes: readonly ManifestObject[];
 }
 
 export interface Omission {
@@ -65,7 +70,7 @@ export function planRestore(manifest: DatabaseBackup, archive: readonly TocEntry
     entries: left.size > 0 ? toc.map(({ id }) => id) : null,
     selection,
     tables: chosen.map(({ relation }) => relation),
-    objects: [objectOf(manifest, 'globals'), objectOf(manifest, 'schema'), ...data],
+    objects: [objectOf(manifest, 'globals'), objectOf(manifest, 'schema'), ...data.flatMap(({ volumes }) => volumes)],
     data,
     omitted: [
       ...[...left].flatMap(([entry, why]) => (why === undefined ? [] : [{ what: describeEntry(entry), why }])),
@@ -114,17 +119,14 @@ function requireRows(
 
 /** The one object of a role. Throws `ManifestInvalid` when the manifest lists none. */
 export function objectOf(manifest: Pick<DatabaseBackup, 'objects'>, role: ManifestObject['role']): ManifestObject {
-  const object = manifest.objects.find((o) => o.role === role);
+  const object = manifest.objects.find((o) => o.role === role && o.volume === undefined);
   if (!object) throw new PgdrError('ManifestInvalid', `the manifest lists no ${role} object`);
   return object;
 }
 
 /** The objects with these tables' rows (null: with all data), the largest first. Tables without rows need none. */
-function dataOf(
-  manifest: DatabaseBackup,
-  tables: readonly { relation: string; rows: string }[] | null,
-): ManifestObject[] {
-  const own = manifest.objects.filter((o) => o.role === 'table');
+function dataOf(manifest: DatabaseBackup, tables: readonly { relation: string; rows: string }[] | null): DataObject[] {
+  const own = manifest.objects.filter((o) => o.role === 'table' && o.volume === undefined);
   let needed: ManifestObject[];
   if (tables === null) needed = [...own, objectOf(manifest, 'main')];
   else {
@@ -132,7 +134,19 @@ function dataOf(
     needed = own.filter((o) => filled.includes(o.relation ?? ''));
     if (needed.length < filled.length) needed.push(objectOf(manifest, 'main'));
   }
-  return needed.sort((a, b) => b.rawBytes - a.rawBytes);
+  return needed.map((first) => withVolumes(manifest, first)).sort((a, b) => b.rawBytes - a.rawBytes);
+}
+
+/** Throws `ManifestInvalid` when a volume is missing between others; the archive itself tells when its last one is. */
+function withVolumes(manifest: DatabaseBackup, first: ManifestObject): DataObject {
+  const further = manifest.objects
+    .filter((o) => o.role === first.role && o.relation === first.relation && o.volume !== undefined)
+    .sort((a, b) => (a.volume ?? 0) - (b.volume ?? 0));
+  const missing = further.findIndex(({ volume }, i) => volume !== i + 2);
+  if (missing >= 0) throw new PgdrError('ManifestInvalid', `${first.key} has no volume ${missing + 2}`);
+  const volumes = [first, ...further];
+  const sum = (size: 'bytes' | 'rawBytes') => volumes.reduce((total, volume) => total + volume[size], 0);
+  return { ...first, bytes: sum('bytes'), rawBytes: sum('rawBytes'), volumes };
 }
 
 /**

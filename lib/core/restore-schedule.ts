@@ -1,5 +1,5 @@
 import type { TocEntry } from './archive-toc.ts';
-import type { ManifestObject } from './manifest.ts';
+import type { DataObject } from './restore-plan.ts';
 import { parseRelation, quoteIdentifier, relationKey } from './sql-statements.ts';
 
 /**
@@ -8,7 +8,7 @@ import { parseRelation, quoteIdentifier, relationKey } from './sql-statements.ts
  */
 export interface RestoreStep {
   readonly kind: 'data' | 'indexes';
-  readonly object: ManifestObject;
+  readonly object: DataObject;
   /** Entries of the definitions' archive. */
   readonly indexes: readonly number[];
 }
@@ -25,12 +25,12 @@ export interface Schedule {
 
 /** `wanted` are entries of `toc`, that of the definitions' archive; those before the data are made already. */
 export function scheduleRestore(
-  data: readonly ManifestObject[],
+  data: readonly DataObject[],
   toc: readonly TocEntry[],
   wanted: readonly number[],
 ): Schedule {
   const indexes = indexesByTable(toc, new Set(wanted));
-  const stepFor = (object: ManifestObject): RestoreStep => {
+  const stepFor = (object: DataObject): RestoreStep => {
     const relation = parseRelation(object.relation ?? '');
     return { kind: 'data', object, indexes: (relation && indexes.get(relationKey(relation))) ?? [] };
   };

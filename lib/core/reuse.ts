@@ -20,23 +20,24 @@ export const canBeParent = (parent: Manifest, of: { systemIdentifier: string; se
   Math.floor(parent.serverVersionNum / 10_000) === Math.floor(of.serverVersionNum / 10_000);
 
 /**
- * The parent's object that already holds this table's content. None when the content or the columns differ, or when
+ * The parent's object that already holds this table's content, with its further volumes. None when the content or the columns differ, or when
  * the object is older than `maxAgeSeconds`: a table that never changes is stored anew from time to time, so that not
  * every backup hangs on one object.
  */
-export function reusableObject(
+export function reusableObjects(
   parent: Pick<DatabaseBackup, 'tables' | 'objects'>,
   table: TableFingerprint,
   options: { readonly now: Date; readonly maxAgeSeconds: number; readonly encrypted: boolean },
-): ManifestObject | undefined {
+): ManifestObject[] {
   const before = parent.tables.find(({ relation }) => relation === table.relation);
-  if (!before || !sameContent(before, table)) return undefined;
-  const object = parent.objects.find((o) => o.role === 'table' && o.relation === table.relation);
+  if (!before || !sameContent(before, table)) return [];
+  const volumes = parent.objects.filter((o) => o.role === 'table' && o.relation === table.relation);
+  const [object] = volumes;
   // Encryption that was turned on holds for all of a backup, and one that was turned off asks for no key.
-  if ((object?.encryption === clientEncryption) !== options.encrypted) return undefined;
+  if ((object?.encryption === clientEncryption) !== options.encrypted) return [];
   const stored = object && storedAt(object.key);
-  if (!stored || options.now.getTime() - stored.getTime() > options.maxAgeSeconds * 1000) return undefined;
-  return object;
+  if (!stored || options.now.getTime() - stored.getTime() > options.maxAgeSeconds * 1000) return [];
+  return volumes;
 }
 
 /** Equal rows under equal columns: an archive names columns, so a renamed one makes an old archive unusable. */

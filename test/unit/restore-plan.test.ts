@@ -122,6 +122,26 @@ describe('the plan of a restore', () => {
     expect(plan.tables).toHaveLength(5);
   });
 
+  it('reads all volumes of a long archive, in their order, and none with a gap', () => {
+    const volume = (n: number) => ({ ...object('table', 40, 'public.orders'), key: `orders.${n}.zst`, volume: n });
+    const withThese = (...more: (typeof manifest.objects)[number][]) =>
+      planRestore({ ...manifest, objects: [...manifest.objects, ...more] }, entries, {
+        tables: ['public.orders'],
+        schemas: [],
+        schemaOnly: false,
+      });
+    const plan = withThese(volume(3), volume(2));
+    expect(keys(plan.objects)).toEqual([
+      'globals.zst',
+      'schema.zst',
+      'public.orders.zst',
+      'orders.2.zst',
+      'orders.3.zst',
+    ]);
+    expect(plan.data).toMatchObject([{ key: 'public.orders.zst', rawBytes: 150 }]);
+    expect(() => withThese(volume(3))).toThrow('public.orders.zst has no volume 2');
+  });
+
   it('of definitions alone reads no data', () => {
     const plan = ask({ schemaOnly: true });
     expect(keys(plan.objects)).toEqual(['globals.zst', 'schema.zst']);

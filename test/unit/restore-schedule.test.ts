@@ -28,6 +28,7 @@ const toc = [large, long, small, lower, key, index, other, ...late];
 const all = toc.map((each) => each.id);
 const object = (relation: string | undefined, rawBytes: number) => ({
   ...sampleObject('a', [1]),
+  volumes: [],
   role: relation ? ('table' as const) : ('main' as const),
   relation,
   rawBytes,

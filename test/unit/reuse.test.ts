@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type DatabaseBackup, databaseOf, type ManifestObject } from '../../lib/core/manifest.ts';
-import { canBeParent, newBytes, referencedKeys, reusableObject, storedAt } from '../../lib/core/reuse.ts';
+import { canBeParent, newBytes, referencedKeys, reusableObjects, storedAt } from '../../lib/core/reuse.ts';
 import { sampleDatabase, sampleManifest, sampleObject } from './sample-manifest.ts';
 
 const day = 86_400;
@@ -13,7 +13,12 @@ const on = (date: string, maxAgeSeconds = 7 * day) => ({ now: new Date(date), ma
 
 describe('reusing an object of the parent backup', () => {
   it('takes the one of a table whose content and columns are the same', () => {
-    expect(reusableObject(parent, table, on('2026-11-22T02:00:00Z'))).toBe(object);
+    expect(reusableObjects(parent, table, on('2026-11-22T02:00:00Z'))).toEqual([object]);
+  });
+
+  it('takes all volumes of a long one', () => {
+    const volumes = [object, { ...object, key: `${key}.2`, volume: 2 }];
+    expect(reusableObjects({ ...parent, objects: volumes }, table, on('2026-11-22T02:00:00Z'))).toEqual(volumes);
   });
 
   it.each([
@@ -23,27 +28,27 @@ describe('reusing an object of the parent backup', () => {
     ['another column', { columns: 'other' }],
     ['another table', { relation: 'public.orders' }],
   ])('does not for %s', (_, change) => {
-    expect(reusableObject(parent, { ...table, ...change }, on('2026-11-22T02:00:00Z'))).toBeUndefined();
+    expect(reusableObjects(parent, { ...table, ...change }, on('2026-11-22T02:00:00Z'))).toEqual([]);
   });
 
   it('does not where encryption was turned on or off since', () => {
     const options = on('2026-11-22T02:00:00Z');
     const sealed = { ...parent, objects: [{ ...object, encryption: 'aws-encryption-sdk' }] };
-    expect(reusableObject(sealed, table, options)).toBeUndefined();
-    expect(reusableObject(parent, table, { ...options, encrypted: true })).toBeUndefined();
-    expect(reusableObject(sealed, table, { ...options, encrypted: true })).toBe(sealed.objects[0]);
+    expect(reusableObjects(sealed, table, options)).toEqual([]);
+    expect(reusableObjects(parent, table, { ...options, encrypted: true })).toEqual([]);
+    expect(reusableObjects(sealed, table, { ...options, encrypted: true })).toEqual([sealed.objects[0]]);
   });
 
   it('does not for a table that lies in main with others', () => {
     const inMain = sampleDatabase();
-    expect(reusableObject(inMain, table, on('2026-11-22T02:00:00Z'))).toBeUndefined();
+    expect(reusableObjects(inMain, table, on('2026-11-22T02:00:00Z'))).toEqual([]);
   });
 
   it('stores anew what is older than the limit, by the backup that stored it and not by the parent', () => {
     expect(storedAt(key)).toEqual(new Date('2026-11-21T02:00:00Z'));
-    expect(reusableObject(parent, table, on('2026-11-28T02:00:00Z'))).toBe(object);
-    expect(reusableObject(parent, table, on('2026-11-28T02:00:01Z'))).toBeUndefined();
-    expect(reusableObject(parent, table, on('2026-11-21T02:00:01Z', 0))).toBeUndefined();
+    expect(reusableObjects(parent, table, on('2026-11-28T02:00:00Z'))).toEqual([object]);
+    expect(reusableObjects(parent, table, on('2026-11-28T02:00:01Z'))).toEqual([]);
+    expect(reusableObjects(parent, table, on('2026-11-21T02:00:01Z', 0))).toEqual([]);
     expect(storedAt('acme/orders/main/else')).toBeUndefined();
   });
 
