@@ -120,13 +120,14 @@ async function storeDumps(
   return { objects: objects.sort((a, b) => (a.key < b.key ? -1 : 1)), warnings };
 }
 
-/** Two connections hash two tables at a time: enough to hide the wait, little enough to leave the server its cores. */
+/** As many tables are hashed at a time as are dumped: with fewer, the hashes of the last ones are waited for alone. */
 async function fingerprintSource(
   { context, connection, snapshot, source }: DatabaseWork,
   signal: AbortSignal,
   onTable: (table: TableFingerprint) => void,
 ): Promise<TableFingerprint[]> {
-  const clients = await Promise.all([0, 1].map(() => joinSnapshot(connection, snapshot.id)));
+  const join = () => joinSnapshot(connection, snapshot.id);
+  const clients = await Promise.all(Array.from({ length: context.settings.logical.concurrency }, join));
   const end = () => Promise.all(clients.map((client) => client.end().catch(() => {})));
   signal.addEventListener('abort', end);
   try {
