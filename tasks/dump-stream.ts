@@ -39,13 +39,14 @@ export async function storeDump(
   options: Options,
 ): Promise<ManifestObject[]> {
   const tool = startTool(stream.program, stream.args, tools, 'DumpFailed', { signal: options.signal });
-  const volumes: ManifestObject[] = [];
-  try {
-    for await (const content of cutIntoVolumes(outputOf(tool), options.volumeBytes ?? volumeBytes)) {
-      volumes.push(await storeVolume(stream, volumes.length + 1, content, store, options));
-    }
-  } finally {
+  // Before the loop is left, which waits for what the program may still have to say.
+  const stop = (error: unknown) => {
     if (tool.process.exitCode === null) tool.process.kill('SIGTERM');
+    throw error;
+  };
+  const volumes: ManifestObject[] = [];
+  for await (const content of cutIntoVolumes(outputOf(tool), options.volumeBytes ?? volumeBytes)) {
+    volumes.push(await storeVolume(stream, volumes.length + 1, content, store, options).catch(stop));
   }
   const stderr = await tool.ended;
   if (stderr.trim()) options.onWarning(stderr);
