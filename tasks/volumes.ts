@@ -15,7 +15,13 @@ export async function* cutIntoVolumes(
   size: number,
 ): AsyncGenerator<AsyncIterable<Buffer>> {
   const chunks = source[Symbol.asyncIterator]();
-  let next = await chunks.next();
+  const read = async (): Promise<IteratorResult<Buffer>> => {
+    for (;;) {
+      const chunk = await chunks.next();
+      if (chunk.done || chunk.value.length > 0) return chunk;
+    }
+  };
+  let next = await read();
   async function* volume(): AsyncGenerator<Buffer> {
     for (let left = size; left > 0 && !next.done; ) {
       const chunk = next.value;
@@ -23,7 +29,7 @@ export async function* cutIntoVolumes(
       left -= taken.length;
       yield taken;
       // Looked at before the volume ends: whether there is another depends on it.
-      next = taken.length < chunk.length ? { value: chunk.subarray(taken.length) } : await chunks.next();
+      next = taken.length < chunk.length ? { value: chunk.subarray(taken.length) } : await read();
     }
   }
   try {
