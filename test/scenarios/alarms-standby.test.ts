@@ -54,7 +54,7 @@ async function pass(minutes: number): Promise<void> {
       service: 'lambda',
       region: regions.primary,
       path: `/2015-03-31/functions/${functionName(system, 'failover-probe')}/invocations`,
-      body: JSON.stringify({ settings, seconds: 0.1 }),
+      body: JSON.stringify({ settings, found: { writer: 'primary', epoch: 1 }, seconds: 0.1 }),
     });
     expect(response.headers.get('x-amz-function-error')).toBeNull();
     await response.arrayBuffer();
