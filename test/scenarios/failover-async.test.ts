@@ -9,7 +9,7 @@ import { now } from '../../lib/cli/rehearse/failover/ledger.ts';
 import { endpointName, type MachineRun } from '../../lib/cli/rehearse/failover/pair.ts';
 import { requestAbort } from '../../lib/core/failover/role.ts';
 import { AwsError } from '../../local/facade.ts';
-import { held, longestGap, openStage, type Stage, trueLoss } from './failover-harness.ts';
+import { held, longestGap, openStage, type Stage, trueLoss, until } from './failover-harness.ts';
 
 /** One story of an asynchronous pair, in order: refusals and aborts while it is well, then its primary is killed. */
 
@@ -25,8 +25,7 @@ beforeAll(async () => {
 afterAll(() => stage?.close());
 
 async function waitsForAPerson(): Promise<void> {
-  const token = async () => (await readRole(items())).run?.approval ?? null;
-  await expect.poll(token, { timeout: 60_000, interval: 100 }).not.toBeNull();
+  await until('an approval is asked for', async () => ((await readRole(items())).run?.approval ?? null) !== null);
 }
 
 /** The command line of a person, who has nothing but the message. */
@@ -131,7 +130,8 @@ describe('when the primary is killed under load', () => {
   let failbackAt: number;
 
   beforeAll(async () => {
-    killedAt = stage.killPrimary();
+    // Not only killed: it would be up again before a person has answered.
+    killedAt = stage.losePrimary();
     await sleep(1000);
     const asked = { database: 'orders', approval: 'always', reason: 'kill -9' };
     const started = await stage.pair.start('failover', asked, 'fo-orders-1-b');
@@ -150,6 +150,7 @@ describe('when the primary is killed under load', () => {
   });
 
   it('old-primary-returns: its agent does not let it accept writes', async () => {
+    stage.pair.giveBack('primary');
     await stage.pair.setDesiredCount('primary', 1);
     await expect.poll(() => stage.pair.agent('primary'), { timeout: 60_000, interval: 200 }).toBeGreaterThan(0);
     await sleep(3000);
