@@ -1,5 +1,5 @@
 import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
-import { publishEmbedded } from '../lib/aws/embedded-metrics.ts';
+import { publishEmbedded, publishPhases } from '../lib/aws/embedded-metrics.ts';
 import { changeRole, openStateItems, readItem, readRole } from '../lib/aws/state-items.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import { type Decision, decide } from '../lib/core/failover/decision.ts';
@@ -11,7 +11,7 @@ import * as roles from '../lib/core/failover/role.ts';
 import { type Finished, outcomeOf } from '../lib/core/failover/summary.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
 import type { Outcome } from '../lib/core/outcome.ts';
-import { metricsOf } from '../lib/core/outcome-metrics.ts';
+import { metricsOf, phaseMetricsOf } from '../lib/core/outcome-metrics.ts';
 import { defineHandler } from './define-handler.ts';
 
 /** The steps of a failover that change the role item, by their names; lib/core/failover/role.ts says what may follow what. */
@@ -105,6 +105,7 @@ const verbs = {
     const outcome = outcomeOf({ ...(event as unknown as Finished), settings, role, run, now });
     await changeRole(items, (before) => roles.release(before, run));
     publishEmbedded(settings.database, metricsOf(outcome));
+    publishPhases(settings.database, phaseMetricsOf(outcome));
     return outcome;
   },
 } satisfies Record<string, (step: Step) => Promise<object>>;

@@ -1,6 +1,13 @@
-import { publishEmbedded } from '../lib/aws/embedded-metrics.ts';
-import type { BackupSummary, Outcome, ProofSummary, RestoreSummary, Workflow } from '../lib/core/outcome.ts';
-import { metricsOf } from '../lib/core/outcome-metrics.ts';
+import { publishEmbedded, publishPhases } from '../lib/aws/embedded-metrics.ts';
+import type {
+  BackupSummary,
+  DrillSummary,
+  Outcome,
+  ProofSummary,
+  RestoreSummary,
+  Workflow,
+} from '../lib/core/outcome.ts';
+import { metricsOf, phaseMetricsOf } from '../lib/core/outcome-metrics.ts';
 import type { RetentionSummary } from '../lib/core/retention/summary.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { fromStateFailure, type StateFailure } from '../lib/core/state-failure.ts';
@@ -18,6 +25,8 @@ interface Event {
   readonly restore?: RestoreSummary | null;
   /** Of the workflow `retention` alone. */
   readonly retention?: RetentionSummary | null;
+  /** Of the workflow `drill` alone. */
+  readonly drill?: DrillSummary | null;
   readonly failure: StateFailure | null;
   /** The selection that the execution was asked for, if any. */
   readonly select?: unknown;
@@ -47,9 +56,11 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     ...(proof && { proof }),
     ...(event.restore && { restore: event.restore }),
     ...(event.retention && { retention: event.retention }),
+    ...(event.drill && { drill: event.drill }),
     ...(failure && { failure: ownFailure as Outcome['failure'] }),
   };
   const metrics = metricsOf(outcome);
   publishEmbedded(event.database, metrics);
+  publishPhases(event.database, phaseMetricsOf(outcome));
   return outcome;
 });

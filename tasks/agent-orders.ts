@@ -7,6 +7,7 @@ import { PgdrError } from '../lib/core/errors.ts';
 import type { Order } from '../lib/core/failover/orders.ts';
 import type { FailoverSettings } from '../lib/core/failover-settings.ts';
 import { type Connection, parseConnection } from '../lib/postgres/connection.ts';
+import { conninfo } from '../lib/postgres/conninfo.ts';
 import type { Postgres } from './agent-postgres.ts';
 
 /** How orders are carried out. */
@@ -137,19 +138,6 @@ function follow({ directory }: Postgres, source: Connection): void {
     `# pgdr: a standby of the other server\nprimary_conninfo = '${value}'\nrecovery_target_timeline = 'latest'\n`,
     { flag: 'a' },
   );
-}
-
-/** Without the password, which other users of the host could read on a command line. */
-function conninfo(source: Connection): string {
-  const quote = (value: string) => `'${value.replace(/(['\\])/g, '\\$1')}'`;
-  const words: [string, string | undefined][] = [
-    ['host', source.host],
-    ['port', String(source.port)],
-    ['user', source.username],
-    ['dbname', source.dbname],
-    ['sslmode', source.sslmode],
-  ];
-  return words.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(value)}`])).join(' ');
 }
 
 /** Where the WAL of a server ends that was shut down in order. Throws for one that was not: it may know more than its standby. */

@@ -8,6 +8,7 @@ import { describeFailure, PgdrError, toFailure } from '../lib/core/errors.ts';
 import { parseSettings } from '../lib/core/settings.ts';
 import { backupLogical } from './backup-logical.ts';
 import { backupPhysical } from './backup-physical.ts';
+import { drill } from './drill.ts';
 import { type Job, JobFailure } from './job.ts';
 import { bindLog, log } from './log.ts';
 import { recoverJob } from './recover-job.ts';
@@ -29,6 +30,7 @@ const heartbeatMilliseconds = 10_000;
 const jobs: Readonly<Record<string, Job>> = {
   'backup-logical': backupLogical,
   'backup-physical': backupPhysical,
+  drill,
   recover: recoverJob,
   'restore-test': restoreTest,
   'restore-test-physical': restoreTestPhysical,

@@ -1,4 +1,5 @@
 import { GetParameterCommand, ParameterNotFound, SSMClient } from '@aws-sdk/client-ssm';
+import { type FailoverSettings, parseFailoverSettings } from '../core/failover-settings.ts';
 import { type ProtectionSettings, parseProtectionSettings } from '../core/protection-settings.ts';
 import { parseRetentionSettings, type RetentionSettings } from '../core/retention/settings.ts';
 import { type DatabaseSettings, parseSettings } from '../core/settings.ts';
@@ -20,6 +21,9 @@ export async function isPhysical(system: string, database: string): Promise<bool
     throw error;
   }
 }
+
+export const loadFailoverSettings = async (system: string, database: string): Promise<FailoverSettings> =>
+  parseFailoverSettings(await readParameter(`/${system}/databases/${database}/failover`));
 
 export const loadProtectionSettings = async (system: string, database: string): Promise<ProtectionSettings> =>
   parseProtectionSettings(await readParameter(`/${system}/databases/${database}/protection`));

@@ -203,6 +203,19 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
   changeWriter('failover', 'make the standby the writer: fenced, verified by a write through the name');
   changeWriter('failback', 'make the primary the writer again after a failover, with nothing lost');
 
+  program
+    .command('drill')
+    .argument('<database>', 'as named in pgdr.config.ts')
+    .description('promote a throwaway replica of the standby, and say what a failover would take and lose')
+    .addOption(json())
+    .addOption(region())
+    .option('--dry-run', 'only what a failover would decide now')
+    .option('--no-wait', 'start it and do not wait for its end')
+    .action(async (database: string, options: FailoverOptions) => {
+      adopt();
+      return run((await import('./commands/failover.ts')).changeWriter('drill', database, options));
+    });
+
   const answer = (name: 'approve' | 'abort', description: string) =>
     program
       .command(name)

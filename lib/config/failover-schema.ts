@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type DurationText, parseDuration } from './duration.ts';
-import { boolean, duration, field, integer, matching, object, oneOf, show } from './fields.ts';
+import { boolean, duration, field, integer, matching, object, oneOf, schedule, show } from './fields.ts';
 import { secretName } from './names-schema.ts';
 
 /** The keys of a database that fails over: `standby`, `endpoint`, `failover`. */
@@ -107,23 +107,22 @@ const probeInterval = field<DurationText | typeof halfSecond, number>(
   },
 ).default(10);
 
-export const failoverSchema = object(
-  {
-    // A role that may write to the primary: the one of backups may only read.
-    secret: secretName,
-    automatic: boolean().default(false),
-    maxLoss: duration('1 second', '1 day', '30 seconds').default(30),
-    probeInterval,
-    approvalTimeout: duration('1 minute', '1 day', '1 hour').default(3600),
-    fences: z.array(oneOf(['stop', 'lease', 'synchronous'], 'stop')).default(['stop']),
-    lease: duration('3 seconds', '5 minutes', '15 seconds').default(15),
-    sequenceBump: integer(0, 1_000_000_000, 10_000).default(10_000),
-    primary: compute,
-    standby: compute,
-    applications: applications.default([]),
-  },
-  { drill: 'there are no drills yet' },
-).superRefine(({ fences, primary, automatic }, context) => {
+export const failoverSchema = object({
+  // A role that may write to the primary: the one of backups may only read.
+  secret: secretName,
+  automatic: boolean().default(false),
+  maxLoss: duration('1 second', '1 day', '30 seconds').default(30),
+  probeInterval,
+  approvalTimeout: duration('1 minute', '1 day', '1 hour').default(3600),
+  fences: z.array(oneOf(['stop', 'lease', 'synchronous'], 'stop')).default(['stop']),
+  lease: duration('3 seconds', '5 minutes', '15 seconds').default(15),
+  sequenceBump: integer(0, 1_000_000_000, 10_000).default(10_000),
+  primary: compute,
+  standby: compute,
+  applications: applications.default([]),
+  // Absent: see drill-schedule.ts.
+  drill: object({ schedule: schedule('cron(0 5 1 1,4,7,10 ? *)').optional() }).prefault({}),
+}).superRefine(({ fences, primary, automatic }, context) => {
   if (fences.includes('stop') && primary === undefined) {
     context.addIssue({
       code: 'custom',

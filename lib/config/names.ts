@@ -65,8 +65,8 @@ export const failoverParameterName = (system: string, database: string): string 
 /** What is switched on in the region that holds the writer: lib/constructs/protection.ts. */
 export const protectionParameterName = (system: string, database: string): string =>
   `${settingsParameterName(system, database)}/protection`;
-/** What the tasks of a database do: back it up, restore it for a test, restore it for good, receive its WAL. */
-export type TaskPurpose = 'backup' | 'restore' | 'recover' | 'receive';
+/** What the tasks of a database do: back it up, restore it for a test, restore it for good, receive its WAL, drill with it. */
+export type TaskPurpose = 'backup' | 'restore' | 'recover' | 'receive' | 'drill';
 /** Role names are global in an account: the region keeps the two apart. */
 export const taskRoleName = (system: string, database: string, job: TaskPurpose, region: string): string =>
   `${system}-${database}-${job}-${region}`;

@@ -21,7 +21,7 @@ const isExplained = ({ explainedBy = [], explainedByPlatform = [] }: ChosenAlarm
 
 /** The alarms of a database. One that others may explain pages through a composite, which waits while they are on. */
 export class AlarmSet extends Construct {
-  /** Of alarms and composites. */
+  /** Of alarms and composites that are armed where the writer is. */
   readonly names: readonly string[];
   private readonly props: AlarmSetProps;
 
@@ -41,7 +41,8 @@ export class AlarmSet extends Construct {
       );
     }
     const { system, database } = props;
-    this.names = chosen.flatMap((alarm) => [
+    const ofWriter = chosen.filter(({ everywhere }) => !everywhere);
+    this.names = ofWriter.flatMap((alarm) => [
       alarmName(system, database, alarm.id),
       ...(isExplained(alarm) ? [pageName(system, database, alarm.id)] : []),
     ]);
@@ -65,8 +66,8 @@ export class AlarmSet extends Construct {
       evaluationPeriods,
       treatMissingData: alarm.missing,
       // Also where it tells nobody by itself: what is muted here is not counted as on.
-      actionsEnabled: this.props.watching,
-      ...(isExplained(alarm) ? {} : this.actions()),
+      actionsEnabled: this.isArmed(alarm),
+      ...(isExplained(alarm) ? {} : this.actions(alarm)),
     });
   }
 
@@ -79,7 +80,7 @@ export class AlarmSet extends Construct {
       alarmName: pageName(system, database, alarm.id),
       alarmDescription: this.text(alarm),
       alarmRule: [state(own.alarmName), ...explanations.map((name) => `NOT ${state(name)}`)].join(' AND '),
-      ...this.actions(),
+      ...this.actions(alarm),
     });
     for (const alarm of [own, ...others]) page.addResourceDependency(alarm);
   }
@@ -95,8 +96,12 @@ export class AlarmSet extends Construct {
     });
   }
 
-  private actions() {
+  private isArmed({ everywhere }: ChosenAlarm): boolean {
+    return this.props.watching || everywhere === true;
+  }
+
+  private actions(alarm: ChosenAlarm) {
     const topic = topicArn(this, alarmTopicName(this.props.system));
-    return { actionsEnabled: this.props.watching, alarmActions: [topic], okActions: [topic] };
+    return { actionsEnabled: this.isArmed(alarm), alarmActions: [topic], okActions: [topic] };
   }
 }

@@ -18,7 +18,7 @@ export class FailoverPeople extends Construct {
     const { region } = Stack.of(this);
     const make = (person: 'operator' | 'approver', description: string) =>
       makeRole(this, person, new AccountPrincipal(Aws.ACCOUNT_ID), description, personRoleName(system, person, region));
-    const machines = ['failover', 'failback'].map((name) => stateMachineArn(this, system, name));
+    const machines = ['failover', 'failback', 'drill'].map((name) => stateMachineArn(this, system, name));
     const { resources: keys, ...keyConditions } = keyByAlias(this, keyAlias(system));
     const look: Grant[] = [
       {

@@ -11,6 +11,7 @@ import type { Config } from '../config/schema.ts';
 import { metricNamespace } from '../core/metrics.ts';
 import { keyByAlias, parameterArn, stateMachineArn, tableArn } from './arns.ts';
 import type { BackupVault } from './backup-vault.ts';
+import { Drill } from './drill.ts';
 import { FailoverPeople } from './failover-people.ts';
 import type { Network } from './network.ts';
 import type { OutcomeTopic } from './outcome-topic.ts';
@@ -36,7 +37,7 @@ export interface FailoverProps {
 export const failoverWorkflows = (role: FailoverProps['role']): readonly string[] =>
   role === 'primary'
     ? [scheduledRun, 'probe-replication']
-    : [scheduledRun, 'probe-replication', 'failover', 'failback'];
+    : [scheduledRun, 'probe-replication', 'failover', 'failback', 'drill'];
 
 /**
  * The workflows of failovers and their functions: all of them in the recovery region; in both what watches the writer
@@ -114,6 +115,10 @@ export class Failover extends Construct {
     ];
     new Workflow(this, 'Machine', { system, name: 'failover', substitutions: machine, grants: machineGrants });
     new Workflow(this, 'Failback', { system, name: 'failback', substitutions: machine, grants: machineGrants });
+    new Drill(this, 'Drill', {
+      ...{ system, network: props.network, outcomes, recordOutcome, onlyDatabase },
+      runFailover: this.runMachines(['failover']),
+    });
     new FailoverPeople(this, 'People', { system });
   }
 

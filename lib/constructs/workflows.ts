@@ -1,17 +1,12 @@
-import { Duration, Stack } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import {
-  clusterName,
-  executionRoleName,
-  settingsParameterName,
-  type TaskPurpose,
-  taskFamily,
-} from '../config/names.ts';
-import { clusterArn, parameterArn, roleArn, taskArn, taskDefinitionArn, taskRoleArn } from './arns.ts';
+import { clusterName, settingsParameterName } from '../config/names.ts';
+import { parameterArn } from './arns.ts';
 import type { BackupVault } from './backup-vault.ts';
 import type { Network } from './network.ts';
 import type { OutcomeTopic } from './outcome-topic.ts';
 import type { Grant } from './permissions.ts';
+import { runTasks } from './run-tasks.ts';
 import { WorkerFunction } from './worker-function.ts';
 import { Workflow } from './workflow.ts';
 
@@ -59,7 +54,7 @@ export class Workflows extends Construct {
       },
       grants: [
         ...this.readSettings(system),
-        ...this.runTasks(system, 'backup'),
+        ...runTasks(this, system, 'backup'),
         invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
         ...outcomes.publish,
       ],
@@ -75,7 +70,7 @@ export class Workflows extends Construct {
       },
       grants: [
         ...this.readSettings(system),
-        ...this.runTasks(system, 'backup'),
+        ...runTasks(this, system, 'backup'),
         invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
         ...outcomes.publish,
       ],
@@ -86,7 +81,7 @@ export class Workflows extends Construct {
       substitutions,
       grants: [
         ...this.readSettings(system),
-        ...this.runTasks(system, 'restore'),
+        ...runTasks(this, system, 'restore'),
         invoke('recordOutcome'),
         ...outcomes.publish,
       ],
@@ -97,7 +92,7 @@ export class Workflows extends Construct {
       substitutions,
       grants: [
         ...this.readSettings(system),
-        ...this.runTasks(system, 'recover', 'restore'),
+        ...runTasks(this, system, 'recover', 'restore'),
         invoke('recordOutcome'),
         ...outcomes.publish,
       ],
@@ -163,47 +158,6 @@ export class Workflows extends Construct {
         actions: ['ssm:GetParameter'],
         resources: [parameterArn(this, settingsParameterName(system, '*'))],
         wildcard: 'Serves every database of the system; a database is added without touching the platform.',
-      },
-    ];
-  }
-
-  private runTasks(system: string, ...jobs: TaskPurpose[]): Grant[] {
-    const cluster = clusterName(system);
-    const inCluster = { ArnEquals: { 'ecs:cluster': clusterArn(this, cluster) } };
-    const { region } = Stack.of(this);
-    return [
-      {
-        actions: ['ecs:RunTask'],
-        resources: [taskDefinitionArn(this, `${taskFamily(system, '*')}:*`)],
-        conditions: inCluster,
-        wildcard: 'Majors of PostgreSQL come and go with databases; a deployment makes a new revision.',
-      },
-      {
-        actions: ['ecs:TagResource'],
-        resources: [taskArn(this, cluster)],
-        conditions: { StringEquals: { 'ecs:CreateAction': 'RunTask' } },
-        wildcard: 'A task has no name before it runs; the condition allows tags at its start alone.',
-      },
-      {
-        actions: ['ecs:StopTask'],
-        resources: [taskArn(this, cluster)],
-        conditions: inCluster,
-        wildcard: 'A task has no name before it runs.',
-      },
-      {
-        actions: ['ecs:ListTasks'],
-        resources: ['*'],
-        conditions: inCluster,
-        wildcard: 'The API has no resource but container instances; the condition names the cluster.',
-      },
-      {
-        actions: ['iam:PassRole'],
-        resources: [
-          ...jobs.map((job) => taskRoleArn(this, system, '*', job)),
-          roleArn(this, executionRoleName(system, region)),
-        ],
-        conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
-        wildcard: `The ${jobs.join(' and ')} role of every database of the system, to tasks alone.`,
       },
     ];
   }

@@ -35,6 +35,8 @@ export interface AlarmDefinition {
   readonly missing: 'breaching' | 'notBreaching' | 'ignore';
   readonly severity: 'critical' | 'warning';
   readonly needs: Capability;
+  /** Its metric comes where something was measured, a drill in the recovery region say: armed in both. @default false */
+  readonly everywhere?: true;
   readonly runbook: string;
   /** Alarms that explain this one: while one of them is on, this one does not page. One incident, one page. */
   readonly explainedBy?: readonly AlarmId[];
@@ -138,6 +140,7 @@ const definitions = {
     missing: 'ignore',
     severity: 'warning',
     needs: 'backups',
+    everywhere: true,
     runbook: 'rto-regression',
   },
   'rto-slower': {
@@ -167,6 +170,7 @@ const definitions = {
     missing: 'ignore',
     severity: 'warning',
     needs: 'backups',
+    everywhere: true,
     runbook: 'rpo-regression',
   },
   'rpo-older': {

@@ -13,6 +13,7 @@
  *                                      /gaps/{timeline}-{start}-{end}.json · points/{timeline}-{lsn}.json
  *     {system}/{database}/{lineage}/retention/{planId}.json               what was removed, and why
  *     {system}/{database}/{lineage}/recovery-proofs/{proofId}.json · {proofId}.html
+ *     {system}/{database}/{lineage}/drills/{drillId}.json · {drillId}.html
  *     {system}/{database}/{lineage}/proofs/{proofId}.json · {proofId}.html
  */
 
@@ -124,6 +125,11 @@ export const retentionPlanKey = (of: Lineage, planId: string): string => `${line
 export const recoveryProofPrefix = (of: Lineage): string => `${lineagePrefix(of)}recovery-proofs/`;
 export const recoveryProofKey = (of: Lineage, proofId: string, extension: 'json' | 'html'): string =>
   `${recoveryProofPrefix(of)}${proofId}.${extension}`;
+
+/** Evidence of drills: in the bucket of the recovery region. */
+export const drillPrefix = (of: Lineage): string => `${lineagePrefix(of)}drills/`;
+export const drillKey = (of: Lineage, drillId: string, extension: 'json' | 'html'): string =>
+  `${drillPrefix(of)}${drillId}.${extension}`;
 
 /** The folder of the backup whose manifest this is. */
 export const prefixOfManifest = (key: string): string => key.slice(0, key.lastIndexOf('/') + 1);

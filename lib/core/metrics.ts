@@ -14,7 +14,8 @@ export type Emitter =
   | 'WAL receiver'
   | 'WAL audit'
   | 'probe'
-  | 'failover';
+  | 'failover'
+  | 'drill';
 
 interface MetricDefinition {
   readonly unit: 'Count' | 'Seconds' | 'Bytes' | 'Percent' | 'None';
@@ -118,15 +119,17 @@ export const metricCatalogue = {
     meaning: 'above zero while the standby of the configuration is the writer, below while the primary is',
     by: ['failover'],
   },
+  DrillSucceeded: { unit: 'Count', meaning: '1 when a drill held, 0 when it failed', by: ['drill'] },
   MeasuredRtoSeconds: {
     unit: 'Seconds',
-    meaning: 'time from no server to a restored and proven database, or of a failover',
-    by: ['restore test', 'failover'],
+    meaning:
+      'time from no server to a restored and proven database, of a failover, or of what a drill knows of one; with the dimension Phase besides, of one phase',
+    by: ['restore test', 'failover', 'drill'],
   },
   MeasuredRpoSeconds: {
     unit: 'Seconds',
-    meaning: 'age of the proven data when the restore test began, or what a failover lost',
-    by: ['restore test', 'failover'],
+    meaning: 'age of the proven data when the restore test began, or what a failover lost or would have',
+    by: ['restore test', 'failover', 'drill'],
   },
   RtoRegressionPercent: {
     unit: 'Percent',

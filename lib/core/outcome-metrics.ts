@@ -1,3 +1,4 @@
+import type { RtoPhase } from './failover/measure.ts';
 import type { MetricName } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -27,7 +28,10 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
   // Restores happen when somebody asks; a number of theirs would be an alarm's noise.
   if (outcome.workflow === 'restore' || outcome.workflow === 'retention') return metrics;
   if (outcome.workflow === 'failover' || outcome.workflow === 'failback' || outcome.workflow === 'drill') {
-    const { failover } = outcome;
+    const { failover, drill } = outcome;
+    if (outcome.workflow === 'drill') metrics.set('DrillSucceeded', ok ? 1 : 0);
+    if (drill) metrics.set('MeasuredRtoSeconds', drill.rtoSeconds);
+    if (drill?.loss && drill.loss.upperSeconds !== null) metrics.set('MeasuredRpoSeconds', drill.loss.upperSeconds);
     if (failover) metrics.set('MeasuredRtoSeconds', failover.rtoSeconds);
     if (failover?.loss && failover.loss.upperSeconds !== null)
       metrics.set('MeasuredRpoSeconds', failover.loss.upperSeconds);
@@ -41,4 +45,11 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
     metrics.set('MeasuredRpoSeconds', proof.rpoSeconds);
   }
   return metrics;
+}
+
+/** RTO by phase, of what was measured: `MeasuredRtoSeconds` with the dimension Phase beside Database. */
+export function phaseMetricsOf({ failover, drill }: Outcome): ReadonlyMap<RtoPhase, number> {
+  const measured = (drill?.phases ?? []).filter(({ how }) => how === 'measured');
+  const phases = [...(failover?.phases ?? []), ...measured];
+  return new Map(phases.flatMap(({ phase, seconds }) => (seconds === null ? [] : [[phase, seconds] as const])));
 }

@@ -1,4 +1,5 @@
 import type { Failure } from './errors.ts';
+import type { DrillFigures } from './failover/drill.ts';
 import type { LossBracket, PhaseSeconds } from './failover/measure.ts';
 import type { FenceProof, Operation, ServerName } from './failover/role.ts';
 import type { Omission } from './restore-plan.ts';
@@ -138,6 +139,31 @@ export interface FailoverSummary {
   readonly applications: readonly { readonly service: string; readonly restarted: boolean }[];
 }
 
+/** Of an isolated drill: a throwaway replica of the standby was promoted and compared with it. */
+export interface DrillSummary extends DrillFigures {
+  readonly reportKey: string;
+  /** RFC 3339: as of when the replica was cut off, and where in the WAL. */
+  readonly cutAt: string;
+  readonly lsn: string;
+  readonly serverVersion: string;
+  readonly bytes: number;
+  readonly copySeconds: number;
+  readonly catchUpSeconds: number;
+  /** Before and after the promotion. */
+  readonly timelines: readonly [number, number];
+  readonly sequences: { readonly bumped: number; readonly exhausted: readonly string[] };
+  /** Tables whose content was compared with that of the standby at the same position; `note`: why not all. */
+  readonly compared: {
+    readonly tables: number;
+    readonly of: number;
+    readonly rows: string;
+    readonly note: string | null;
+  };
+  /** What is worse than the objectives or than the drill before, in sentences. */
+  readonly regressions: readonly string[];
+  readonly lastId: string | null;
+}
+
 export interface WorkflowFailure extends Failure {
   /** The state of the execution that failed. */
   readonly step: string;
@@ -162,5 +188,6 @@ export interface Outcome {
   readonly restore?: RestoreSummary;
   readonly retention?: RetentionSummary;
   readonly failover?: FailoverSummary;
+  readonly drill?: DrillSummary;
   readonly failure?: WorkflowFailure;
 }

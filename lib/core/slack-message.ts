@@ -62,6 +62,7 @@ function facts({
   restore,
   retention,
   failover,
+  drill,
   objectives,
   durationSeconds,
   workflow,
@@ -99,6 +100,16 @@ function facts({
       ['Removed', `${retention.objects} objects, ${humanBytes(retention.bytes)}`],
       ['Plan', retention.planKey],
     );
+  }
+  if (drill) {
+    const { compared, loss, regressions } = drill;
+    const [promoted] = drill.phases.filter(({ phase }) => phase === 'promoted');
+    pairs.push(['RTO known', against(drill.rtoSeconds, objectives.rtoSeconds)]);
+    pairs.push(['Promotion', humanSeconds(promoted?.seconds ?? 0)]);
+    if (loss && loss.upperSeconds !== null)
+      pairs.push(['Would be lost', against(loss.upperSeconds, objectives.rpoSeconds)]);
+    pairs.push(['Content', `${compared.tables} of ${compared.of} tables equal`]);
+    pairs.push(['Worse', regressions.join('; ') || 'nothing'], ['Evidence', drill.reportKey]);
   }
   if (failover) {
     const { loss } = failover;

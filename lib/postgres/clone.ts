@@ -22,6 +22,8 @@ export interface CloneOptions {
   readonly data: string;
   /** Beside it: configuration and socket. */
   readonly home: string;
+  /** A standby that follows its source and is entered as soon as it can be read; else it recovers to an end. */
+  readonly standby?: boolean;
   /** Parameters of the recovery: `restore_command`, `recovery_target_…`. */
   readonly recovery: Readonly<Record<string, string>>;
   /** What the source had, as a lower bound: max_connections and its like. */
@@ -81,6 +83,10 @@ const fast: Readonly<Record<string, string>> = {
   wal_level: 'replica',
 };
 
+/** 14 writes the hyphen. */
+const readyToBeRead = /LOG: {2}database system is ready to accept read[- ]only connections/;
+const readyToWrite = /LOG: {2}database system is ready to accept connections/;
+
 const port = 5432;
 /** Unix sockets have paths of 107 bytes at most, on some systems 103. */
 const longestSocketPath = 100;
@@ -94,7 +100,7 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
   await writeFile(ident as string, '');
   // The folder of the socket is closed to others, so whoever reaches it is this task.
   await writeFile(access as string, 'local all all trust\n');
-  await writeFile(join(data, 'recovery.signal'), '');
+  await writeFile(join(data, options.standby ? 'standby.signal' : 'recovery.signal'), '');
   const parameters = {
     ...isolated,
     ...Object.fromEntries(isolatedSince.filter(([since]) => major >= since).map(([, name, value]) => [name, value])),
@@ -105,6 +111,7 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
     ident_file: ident as string,
     unix_socket_directories: sockets,
     port: String(port),
+    ...(options.standby && { hot_standby: 'on' }),
     ...recovery,
   };
   const socket: Connection = {
@@ -118,11 +125,12 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
   const { env } = await toolEnvironment(socket, home);
   const arguments_ = Object.entries(parameters).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const server = spawn('postgres', ['-D', data, ...arguments_], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const entrance = options.standby ? readyToBeRead : readyToWrite;
   let log = '';
   const ready = Promise.withResolvers<void>();
   server.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = `${log}${text}`.slice(-32_768);
-    if (/LOG: {2}database system is ready to accept connections/.test(log)) ready.resolve();
+    if (entrance.test(log)) ready.resolve();
   });
   const exited = new Promise<void>((resolve) => {
     server.once('error', () => resolve());

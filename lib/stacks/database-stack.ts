@@ -2,6 +2,7 @@ import { Stack, Tags } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { alarmSubjectOf, capabilitiesOf } from '../config/capabilities.ts';
 import type { DatabaseConfig } from '../config/database-schema.ts';
+import { drillSchedule } from '../config/drill-schedule.ts';
 import type { Schedule } from '../config/fields.ts';
 import { databaseStackName, physicalRestoreTest } from '../config/names.ts';
 import { serverSecrets } from '../config/server-secrets.ts';
@@ -11,6 +12,7 @@ import { DatabaseDashboard } from '../constructs/dashboard.ts';
 import { DatabaseRoles } from '../constructs/database-roles.ts';
 import { DatabaseSchedule } from '../constructs/database-schedule.ts';
 import { DatabaseSettingsParameter } from '../constructs/database-settings.ts';
+import { DrillRole } from '../constructs/drill.ts';
 import { FailoverGrants } from '../constructs/failover-grants.ts';
 import { FailoverRecords } from '../constructs/failover-records.ts';
 import { FailoverSettingsParameter, failsOver } from '../constructs/failover-settings.ts';
@@ -146,6 +148,15 @@ export class DatabaseStack extends Stack {
       const zoneId = role === 'recovery' ? new FailoverRecords(this, 'Records', { system, database }).zoneId : null;
       new FailoverSettingsParameter(this, 'FailoverSettings', { system, database, regions, zoneId });
       new FailoverGrants(this, 'FailoverGrants', { system, database, regions, role, zoneId });
+      if (role === 'recovery') {
+        new DrillRole(this, 'Drill', { system, database });
+        new DatabaseSchedule(this, 'DrillSchedule', {
+          ...common,
+          enabled: true,
+          starts: 'drill',
+          expression: drillSchedule(database),
+        });
+      }
       new DatabaseSchedule(this, 'Probe', {
         ...common,
         // Both regions look at the servers, wherever the writer is.

@@ -101,7 +101,7 @@ export class PlatformStack extends Stack {
       workflows: [
         ...scheduledWorkflows,
         retentionWorkflow,
-        ...(failing.length > 0 ? ['probe-replication', scheduledRun] : []),
+        ...(failing.length > 0 ? ['probe-replication', scheduledRun, ...(role === 'recovery' ? ['drill'] : [])] : []),
       ],
       functions: [postureFunction, walAuditFunction],
     });

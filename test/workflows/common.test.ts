@@ -61,6 +61,7 @@ test('the machines that exist are these', () => {
   expect(names.sort()).toEqual([
     'backup-logical',
     'backup-physical',
+    'drill',
     'failback',
     'failover',
     'failover-switch',

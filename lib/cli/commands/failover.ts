@@ -1,10 +1,11 @@
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { readRole } from '../../aws/state-items.ts';
 import { stateMachineName } from '../../config/names.ts';
+import { lossText } from '../../core/failover/drill-page.ts';
 import type { Evidence } from '../../core/failover/evidence.ts';
 import type { Operation, Role } from '../../core/failover/role.ts';
-import { humanSeconds } from '../../core/human.ts';
-import type { Outcome } from '../../core/outcome.ts';
+import { humanBytes, humanSeconds } from '../../core/human.ts';
+import type { DrillSummary, Outcome } from '../../core/outcome.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
 import { errorOf, parse } from '../execution-end.ts';
 import { type FailoverDeployment, openFailover } from '../failover-deployment.ts';
@@ -47,7 +48,15 @@ interface Plan {
 }
 
 /** Failures that were a refusal by a safety check. */
-const refusals = ['FailoverRefused', 'FailoverInProgress', 'FenceUnproven', 'ApprovalDenied', 'StandbyUnusable'];
+const refusals = [
+  'FailoverRefused',
+  'FailoverInProgress',
+  'FenceUnproven',
+  'ApprovalDenied',
+  'StandbyUnusable',
+  'DrillYielded',
+  'DrillNotPossible',
+];
 
 /** Starts a workflow of the recovery region and follows it, as the console with the same input would. */
 export async function changeWriter(
@@ -158,7 +167,29 @@ function planRows({ decision, evidence }: Plan): string[][] {
   ];
 }
 
-export function outcomeRows({ failover, objectives }: Outcome): string[][] {
+function drillRows(drill: DrillSummary, objectives: Outcome['objectives']): string[][] {
+  const { compared, timelines } = drill;
+  const known = { measured: '', bounded: ' at most', unknown: '' };
+  return [
+    ['Copied', `${humanBytes(drill.bytes)} in ${humanSeconds(drill.copySeconds)}`],
+    ['Promoted', `PostgreSQL ${drill.serverVersion} at ${drill.lsn}, timeline ${timelines[0]} → ${timelines[1]}`],
+    [
+      'Content',
+      `${compared.tables} of ${compared.of} tables equal to the standby's${compared.note ? `; ${compared.note}` : ''}`,
+    ],
+    ...drill.phases.map(({ phase, seconds, how, note }) => [
+      `RTO, ${phase}`,
+      seconds === null ? `not known: ${note}` : `${humanSeconds(seconds)}${known[how]}: ${note}`,
+    ]),
+    ['RTO', `${humanSeconds(drill.rtoSeconds)} of what is known, objective ${humanSeconds(objectives.rtoSeconds)}`],
+    ['Would be lost', `${lossText(drill.loss)}, objective ${humanSeconds(objectives.rpoSeconds)}`],
+    ...drill.regressions.map((one) => ['Worse', one]),
+    ['Evidence', drill.reportKey],
+  ];
+}
+
+export function outcomeRows({ failover, drill, objectives }: Outcome): string[][] {
+  if (drill) return drillRows(drill, objectives);
   if (!failover) return [];
   const { loss } = failover;
   const upper = loss?.upperSeconds;

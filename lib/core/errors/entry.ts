@@ -15,7 +15,8 @@ export interface CatalogueEntry {
     | 'encryption-key-refused'
     | 'wal-gap'
     | 'wal-lag'
-    | 'primary-down';
+    | 'primary-down'
+    | 'drill-failed';
 }
 
 export const entry = (

@@ -80,4 +80,16 @@ export const failoverErrors = {
     'The writer is untouched, and so is the evidence that was kept of the old data directory.',
     'Read the log of its agent, mend what it says, and start failback again.',
   ),
+  DrillYielded: entry(
+    'drill-failed',
+    'A failover or failback of the database began, or was at work already, and a drill makes way for it.',
+    'The servers are untouched: the drill had a copy of its own, which is gone.',
+    'Nothing: the next drill is scheduled. Follow the failover.',
+  ),
+  DrillNotPossible: entry(
+    'drill-failed',
+    'The standby cannot be drilled with: it is the writer, cannot be reached, or could not be copied and followed.',
+    'The servers are untouched: the drill had a copy of its own, which is gone.',
+    'Mend what the message names; after a failover, fail back first. A failover now might meet the same.',
+  ),
 };

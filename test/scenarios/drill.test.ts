@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { GetObjectRetentionCommand } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readRole } from '../../lib/aws/state-items.ts';
+import { readSettings } from '../../lib/cli/deployed.ts';
+import { readObject } from '../../lib/cli/evidence.ts';
+import { regions } from '../../lib/cli/rehearse/failover/pair.ts';
+import { stateTableName } from '../../lib/config/names.ts';
+import type { DrillSummary } from '../../lib/core/outcome.ts';
+import { held, openStage, type Stage } from './failover-harness.ts';
+
+/** A drill beside a database that works: clients write through the name all the time, and nothing happens to them. */
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage('drill');
+  // Sequences, and a table that a replica has to hold row for row.
+  const client = await stage.pair.connect('primary');
+  await client.query('CREATE TABLE goods AS SELECT i AS id, md5(i::text) AS name FROM generate_series(1, 20000) i');
+  await client.query('CREATE SEQUENCE numbers');
+  await client.end();
+});
+afterAll(() => stage?.close());
+
+const here = () => stage.pair.clients.standby;
+const role = async () => {
+  const dynamo = new DynamoDBClient(stage.pair.cloud.client(regions.standby));
+  return readRole({ table: stateTableName('rehearsal'), database: 'orders', dynamo }).finally(() => dynamo.destroy());
+};
+
+async function pgdr(...args: string[]) {
+  const env = {
+    ...process.env,
+    ...stage.pair.cloud.environment(regions.standby),
+    PGDR_CONFIG: join(import.meta.dirname, '../../lib/cli/rehearse/failover/failover.config.ts'),
+    PGDR_REHEARSE_MAJOR: '15',
+  };
+  const { stdout } = await promisify(execFile)(process.execPath, ['bin/pgdr.ts', ...args], { env });
+  return JSON.parse(stdout);
+}
+
+describe('an isolated drill', () => {
+  let summary: DrillSummary;
+
+  it('promotes a replica that holds what the standby holds, and measures it', async () => {
+    const before = await role();
+    const result = await pgdr('drill', 'orders', '--json');
+    expect(result.ok).toBe(true);
+    summary = result.outcome.drill;
+    expect(summary.compared).toMatchObject({ tables: summary.compared.of, note: null });
+    expect(Number(summary.compared.rows)).toBeGreaterThanOrEqual(20_000);
+    expect(summary.timelines).toEqual([1, 2]);
+    expect(summary.sequences.bumped).toBeGreaterThanOrEqual(1);
+    expect(summary.loss?.upperSeconds).toBeLessThan(30);
+    const measured = summary.phases.filter(({ how }) => how === 'measured');
+    expect(measured.map(({ phase }) => phase)).toEqual(['decided', 'promoted']);
+    held('drill', 'a replica is promoted and equals the standby', `promoted in ${measured[1]?.seconds?.toFixed(2)} s`);
+
+    expect(await role()).toEqual(before);
+    const client = await stage.pair.connect('standby');
+    const { rows } = await client.query(
+      `SELECT pg_is_in_recovery() AS standby, to_regclass('pgdr_drill') AS left,
+              (SELECT count(*)::int FROM pg_replication_slots) AS slots`,
+    );
+    expect(rows[0]).toEqual({ standby: true, left: null, slots: 0 });
+    await client.end();
+    await stage.moreWrites(20, 'primary');
+    held('drill', 'the writer, the standby and the name are untouched');
+  });
+
+  it('publishes it, and keeps locked evidence', async () => {
+    const { cloud } = stage.pair;
+    const samples = cloud.cloudwatch
+      .samples('pgdr', 'MeasuredRtoSeconds')
+      .filter(({ region }) => region === regions.standby);
+    expect(samples.find(({ dimensions }) => !dimensions.Phase)?.values).toEqual([summary.rtoSeconds]);
+    expect(samples.flatMap(({ dimensions }) => dimensions.Phase ?? [])).toEqual(['decided', 'promoted']);
+    const settings = await readSettings(here(), 'rehearsal', 'orders');
+    const report = JSON.parse((await readObject(here(), settings.bucket, summary.reportKey)) as string);
+    expect(report).toMatchObject({ id: summary.id, database: 'orders', lsn: summary.lsn });
+    const { Retention } = await here().s3.send(
+      new GetObjectRetentionCommand({ Bucket: settings.bucket, Key: summary.reportKey }),
+    );
+    expect(Retention?.RetainUntilDate?.getTime()).toBeGreaterThan(Date.now() + 86_400_000);
+  });
+
+  it('makes way for a failover that begins meanwhile', async () => {
+    const drill = await stage.pair.start('drill', { database: 'orders' });
+    const deadline = Date.now() + 60_000;
+    while (
+      !stage.pair.cloud.ecs.tasks().some(({ family, lastStatus }) => /pg15$/.test(family) && lastStatus === 'RUNNING')
+    ) {
+      if (Date.now() > deadline) throw new Error('the drill runs no task');
+      await sleep(20);
+    }
+    stage.killPrimary();
+    const failover = await stage.failover({ force: true, reason: 'killed during a drill' });
+    expect(failover.failure).toBeUndefined();
+    const ended = await stage.pair.follow(drill);
+    expect(ended.execution.error).toMatch(/^Drill(Yielded|NotPossible)$/);
+    await stage.moreWrites(20, 'standby');
+    held('drill', 'a failover does not wait for it, and it makes way');
+  });
+});
