@@ -1,11 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 import { describeStop, restartService, startCompute, stopCompute } from '../lib/aws/compute.ts';
+import { openStore, putOnce } from '../lib/aws/object-store.ts';
+import { loadSettings } from '../lib/aws/settings.ts';
 import { changeRole, openStateItems, readItem, readRole, writeItem } from '../lib/aws/state-items.ts';
 import { PgdrError } from '../lib/core/errors.ts';
+import type { Diverged, DivergenceItem } from '../lib/core/failover/diverged.ts';
 import type { AgentReport } from '../lib/core/failover/orders.ts';
 import type { ProbeItem } from '../lib/core/failover/probe.ts';
 import * as roles from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
+import { divergedKey } from '../lib/core/keys.ts';
 import { defineHandler, logger } from './define-handler.ts';
 
 /** Fences the old writer and proves it; starts it again when a failover is given up; restarts applications. */
@@ -90,6 +95,24 @@ const verbs = {
     if (compute === null) return { started: false, detail: 'nothing here can start it' };
     await startCompute(region, compute);
     return { started: true, detail: `${compute.kind} in ${region}` };
+  },
+
+  /** What a rejoin undid, as the agent left it in the state table, goes into the bucket under its lock; once. */
+  async keepDivergence({ settings, items, run, target }: Step): Promise<Diverged | null> {
+    const found = await readItem<DivergenceItem>(items, `diverged-${target}`);
+    if (found?.orderId !== `${run}/rejoin`) return null;
+    const { orderId: _, commits, listed, ...divergence } = found;
+    const database = await loadSettings(settings.system, settings.database);
+    const key = divergedKey(database, run);
+    const { mode, seconds } = database.lock;
+    const head = [
+      `${divergence.transactions} transactions that only the ${target} had`,
+      `after ${divergence.start} on timeline ${divergence.timeline}`,
+      ...(listed < divergence.transactions ? [`the first ${listed} of them; all are in the file beside its data`] : []),
+    ].join(', ');
+    const store = openStore(database.bucket, { mode, until: new Date(Date.now() + seconds * 1000) });
+    await putOnce(store, key, Buffer.from(`${head}\n${gunzipSync(Buffer.from(commits, 'base64'))}\n`));
+    return { ...divergence, key };
   },
 
   /** After a planned change the old writer follows the new one. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readSecret } from '../lib/aws/secret.ts';
 import { PgdrError } from '../lib/core/errors.ts';
@@ -14,12 +15,13 @@ import type { Postgres } from './agent-postgres.ts';
 
 type Log = (message: string, fields?: Record<string, unknown>) => void;
 
-/** What was done, in a sentence. @throws PgdrError RejoinFailed */
+/** What was done, in a sentence. `keep` is given what a rejoin is about to undo. @throws PgdrError RejoinFailed */
 export async function carryOut(
   order: Order,
   postgres: Postgres,
   settings: FailoverSettings,
   log: Log,
+  keep: (divergence: Divergence) => Promise<void>,
 ): Promise<string> {
   if (order.kind === 'stop') {
     await postgres.stop('fast');
@@ -34,7 +36,8 @@ export async function carryOut(
   await postgres.stop('fast');
   const began = performance.now();
   await recoverFromCrash(postgres, log);
-  const divergence = await describeDivergence(postgres, source, log);
+  const found = await findDivergence(postgres, source, log);
+  if (found) await keep(found);
   let how = order.rewind ? await rewind(postgres, source, log) : undefined;
   // A rewind that went wrong without saying so ends in a server that does not start: it is copied, then.
   if (how === undefined || !(await followsBy(postgres, source))) {
@@ -42,7 +45,8 @@ export async function carryOut(
     if (!(await followsBy(postgres, source)))
       throw new PgdrError('RejoinFailed', 'a new copy did not start: read its log');
   }
-  return [`${how} in ${((performance.now() - began) / 1000).toFixed(1)} s`, divergence].filter(Boolean).join('; ');
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  return [`${how} in ${seconds} s`, found && describeDivergence(found)].filter(Boolean).join('; ');
 }
 
 /** How long a standby has to run to be taken for one that starts: a history that does not fit ends it at once. */
@@ -80,11 +84,20 @@ async function rewind(postgres: Postgres, source: Connection, log: Log): Promise
   return code === 0 ? 'rewound' : undefined;
 }
 
+export interface Divergence {
+  readonly timeline: number;
+  readonly start: string;
+  /** Lines of pg_waldump, one for each commit. */
+  readonly commits: readonly string[];
+  readonly xids: readonly string[];
+  readonly file: string;
+}
+
 /**
  * The transactions that only this server has: those after the point at which the histories part. They are about to be
- * undone, so that what is known of them is kept in a file beside the data directory. Undefined where nothing parts.
+ * undone, so that what is known of them is kept in a file beside the data directory too. Undefined where nothing parts.
  */
-async function describeDivergence(postgres: Postgres, source: Connection, log: Log): Promise<string | undefined> {
+async function findDivergence(postgres: Postgres, source: Connection, log: Log): Promise<Divergence | undefined> {
   const dry = await run(
     'pg_rewind',
     ['--dry-run', `--target-pgdata=${postgres.directory}`, `--source-server=${conninfo(source)}`],
@@ -92,18 +105,32 @@ async function describeDivergence(postgres: Postgres, source: Connection, log: L
   );
   const [, start, timeline] = /servers diverged at WAL location ([0-9A-F/]+) on timeline (\d+)/.exec(dry.output) ?? [];
   if (start === undefined || timeline === undefined || /no rewind required/.test(dry.output)) return undefined;
-  const dump = await run('pg_waldump', [
-    `--path=${join(postgres.directory, 'pg_wal')}`,
-    `--timeline=${timeline}`,
-    `--start=${start}`,
-    '--rmgr=Transaction',
-  ]);
-  const commits = dump.output.split('\n').filter((line) => /desc: COMMIT/.test(line));
+  const commits: string[] = [];
+  await run(
+    'pg_waldump',
+    [
+      `--path=${join(postgres.directory, 'pg_wal')}`,
+      `--timeline=${timeline}`,
+      `--start=${start}`,
+      '--rmgr=Transaction',
+    ],
+    '',
+    (line) => {
+      if (/desc: COMMIT/.test(line) && commits.length < mostCommits) commits.push(line);
+    },
+  );
   const file = `${postgres.directory}.diverged-${Date.now()}.txt`;
   writeFileSync(file, [`diverged at ${start} on timeline ${timeline}`, ...commits, ''].join('\n'), { mode: 0o600 });
   log('transactions that only this server had', { start, timeline, commits: commits.length, file });
-  const ids = commits.flatMap((line) => /tx:\s+(\d+)/.exec(line)?.[1] ?? []);
-  const listed = ids.length > 20 ? `${ids.slice(0, 20).join(', ')}, …` : ids.join(', ');
+  const xids = commits.flatMap((line) => /tx:\s+(\d+)/.exec(line)?.[1] ?? []);
+  return { timeline: Number(timeline), start, commits, xids, file };
+}
+
+/** Lines held in memory: some 200 bytes each. */
+const mostCommits = 200_000;
+
+function describeDivergence({ timeline, start, commits, xids, file }: Divergence): string {
+  const listed = xids.length > 20 ? `${xids.slice(0, 20).join(', ')}, …` : xids.join(', ');
   return `${commits.length} transactions only here, after ${start} on timeline ${timeline}${listed && `: ${listed}`} (${file})`;
 }
 
@@ -150,7 +177,13 @@ async function shutdownCheckpoint({ directory }: Postgres): Promise<string> {
   return position;
 }
 
-function run(command: string, args: string[], password = ''): Promise<{ code: number; output: string }> {
+/** The last of what it says; `onLine` is given every line of its stdout. */
+function run(
+  command: string,
+  args: string[],
+  password = '',
+  onLine?: (line: string) => void,
+): Promise<{ code: number; output: string }> {
   return new Promise((done) => {
     let output = '';
     const child = spawn(command, args, {
@@ -162,6 +195,7 @@ function run(command: string, args: string[], password = ''): Promise<{ code: nu
     };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
+    if (onLine) createInterface({ input: child.stdout }).on('line', onLine);
     child.once('error', (error) => done({ code: -1, output: error.message }));
     child.once('close', (code) => done({ code: code ?? -1, output }));
   });

@@ -160,7 +160,7 @@ function lossAt(cutAt: number, probe: ProbeItem | undefined, lastRecoveredAt: nu
     lastGoodAt: lastGood && lastGood.seenAt <= cutAt ? lastGood.at : null,
     firstFailedAt: cutAt + skew,
     lastRecoveredAt,
-    synchronous: lastGood?.synchronous ?? false,
+    nothing: lastGood?.synchronous ? 'the standby was synchronous' : null,
   });
   return loss && { ...loss, upperSeconds: Number.isFinite(loss.upperSeconds) ? loss.upperSeconds : null };
 }

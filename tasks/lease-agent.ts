@@ -3,6 +3,7 @@ import { openStateItems, readItem, readRole, renewServerLease, writeItem } from 
 import type { AgentReport, Order } from '../lib/core/failover/orders.ts';
 import type { ServerName } from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
+import { divergenceItem } from './agent-divergence.ts';
 import { carryOut } from './agent-orders.ts';
 import { createPostgres, type Postgres } from './agent-postgres.ts';
 import { log } from './log.ts';
@@ -117,7 +118,10 @@ async function obey(
   }
   await tell({ orderId: order.id, order: 'working', detail: order.kind });
   try {
-    const detail = await carryOut(order, postgres, settings, log);
+    const { id } = order;
+    const detail = await carryOut(order, postgres, settings, log, (divergence) =>
+      writeItem(items, `diverged-${server}`, divergenceItem(id, divergence)),
+    );
     await tell({ order: 'done', detail, state: postgres.isWriter() ? 'writer' : 'standby' });
   } catch (error) {
     log('an order could not be carried out', { order: order.kind, reason: (error as Error).message });

@@ -201,7 +201,10 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
         return run((await import('./commands/failover.ts')).changeWriter(operation, database, options));
       });
   changeWriter('failover', 'make the standby the writer: fenced, verified by a write through the name');
-  changeWriter('failback', 'make the primary the writer again after a failover, with nothing lost');
+  changeWriter('failback', 'make the primary the writer again after a failover, with nothing lost').option(
+    '--skip-backup <reason>',
+    'do not back up the writer first, and why',
+  );
 
   program
     .command('drill')

@@ -5,6 +5,7 @@ import {
   failoverParameterName,
   failoverRoleName,
   keyAlias,
+  settingsParameterName,
   stateTableName,
 } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
@@ -66,7 +67,7 @@ export class Failover extends Construct {
       grants: this.items('dynamodb:GetItem', 'dynamodb:PutItem'),
     });
     const fence = this.make('failover-fence', 'Failovers: stops the old writer and proves it', 10, {
-      grants: this.items('dynamodb:GetItem', 'dynamodb:PutItem'),
+      grants: [...this.items('dynamodb:GetItem', 'dynamodb:PutItem'), ...this.keepEvidence()],
     });
     const traffic = this.make('failover-traffic', 'Failovers: leads the name to the writer', 1, {
       grants: [
@@ -114,7 +115,29 @@ export class Failover extends Construct {
       ...outcomes.publish,
     ];
     new Workflow(this, 'Machine', { system, name: 'failover', substitutions: machine, grants: machineGrants });
-    new Workflow(this, 'Failback', { system, name: 'failback', substitutions: machine, grants: machineGrants });
+    new Workflow(this, 'FailbackBackup', {
+      system,
+      name: 'failback-backup',
+      substitutions: { FailoverFollow: follow, BackupLogical: stateMachineArn(this, system, 'backup-logical') },
+      grants: [invoke(follow), ...this.runMachines(['backup-logical'])],
+    });
+    new Workflow(this, 'FailbackPrepare', {
+      system,
+      name: 'failback-prepare',
+      substitutions: { FailoverServer, FailoverFence },
+      grants: [invoke(server, fence)],
+    });
+    const { FailoverServer: _, ...failbackMachine } = machine;
+    new Workflow(this, 'Failback', {
+      system,
+      name: 'failback',
+      substitutions: {
+        ...failbackMachine,
+        FailbackBackup: stateMachineArn(this, system, 'failback-backup'),
+        FailbackPrepare: stateMachineArn(this, system, 'failback-prepare'),
+      },
+      grants: [...machineGrants, ...this.runMachines(['failback-backup', 'failback-prepare'])],
+    });
     new Drill(this, 'Drill', {
       ...{ system, network: props.network, outcomes, recordOutcome, onlyDatabase },
       runFailover: this.runMachines(['failover']),
@@ -211,6 +234,21 @@ export class Failover extends Construct {
     return [
       { actions: ['dynamodb:GetItem'], resources: [tableArn(this, stateTableName(system), regions.primary)] },
       { actions: ['kms:Decrypt'], resources, ...rest },
+    ];
+  }
+
+  /** What only an old primary had. */
+  private keepEvidence(): Grant[] {
+    const { system, vault } = this.props;
+    const wildcard = 'Serves every database of the system; a database is added without touching the platform.';
+    return [
+      { actions: ['ssm:GetParameter'], resources: [parameterArn(this, settingsParameterName(system, '*'))], wildcard },
+      {
+        // Reading is for a write that met an existing object: equal content is success.
+        actions: ['s3:PutObject', 's3:PutObjectRetention', 's3:GetObject'],
+        resources: [vault.bucket.arnForObjects('*/diverged/*')],
+        wildcard,
+      },
     ];
   }
 

@@ -14,6 +14,7 @@
  *     {system}/{database}/{lineage}/retention/{planId}.json               what was removed, and why
  *     {system}/{database}/{lineage}/recovery-proofs/{proofId}.json · {proofId}.html
  *     {system}/{database}/{lineage}/drills/{drillId}.json · {drillId}.html
+ *     {system}/{database}/{lineage}/diverged/{execution}.txt              transactions that only an old primary had
  *     {system}/{database}/{lineage}/proofs/{proofId}.json · {proofId}.html
  */
 
@@ -130,6 +131,10 @@ export const recoveryProofKey = (of: Lineage, proofId: string, extension: 'json'
 export const drillPrefix = (of: Lineage): string => `${lineagePrefix(of)}drills/`;
 export const drillKey = (of: Lineage, drillId: string, extension: 'json' | 'html'): string =>
   `${drillPrefix(of)}${drillId}.${extension}`;
+
+/** What only an old primary had, by the execution of the failback that undid it. */
+export const divergedPrefix = (of: Lineage): string => `${lineagePrefix(of)}diverged/`;
+export const divergedKey = (of: Lineage, run: string): string => `${divergedPrefix(of)}${run}.txt`;
 
 /** The folder of the backup whose manifest this is. */
 export const prefixOfManifest = (key: string): string => key.slice(0, key.lastIndexOf('/') + 1);

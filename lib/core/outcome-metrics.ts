@@ -32,6 +32,8 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
     if (outcome.workflow === 'drill') metrics.set('DrillSucceeded', ok ? 1 : 0);
     if (drill) metrics.set('MeasuredRtoSeconds', drill.rtoSeconds);
     if (drill?.loss && drill.loss.upperSeconds !== null) metrics.set('MeasuredRpoSeconds', drill.loss.upperSeconds);
+    // A planned change is no recovery: what it took says nothing about one.
+    if (outcome.workflow === 'failback') return metrics;
     if (failover) metrics.set('MeasuredRtoSeconds', failover.rtoSeconds);
     if (failover?.loss && failover.loss.upperSeconds !== null)
       metrics.set('MeasuredRpoSeconds', failover.loss.upperSeconds);

@@ -1,4 +1,5 @@
 import type { Failure } from './errors.ts';
+import type { Diverged } from './failover/diverged.ts';
 import type { DrillFigures } from './failover/drill.ts';
 import type { LossBracket, PhaseSeconds } from './failover/measure.ts';
 import type { FenceProof, Operation, ServerName } from './failover/role.ts';
@@ -137,6 +138,8 @@ export interface FailoverSummary {
   /** Why the old writer takes no write. */
   readonly oldWriter: string;
   readonly applications: readonly { readonly service: string; readonly restarted: boolean }[];
+  /** Of a failback: the transactions that only the server that came back had; null: there were none. */
+  readonly diverged: Diverged | null;
 }
 
 /** Of an isolated drill: a throwaway replica of the standby was promoted and compared with it. */

@@ -114,7 +114,8 @@ function facts({
   if (failover) {
     const { loss } = failover;
     pairs.push(['Writer', `${failover.from} → ${failover.to}, epoch ${failover.epoch}`], ['Name', failover.name]);
-    pairs.push(['RTO measured', against(failover.rtoSeconds, objectives.rtoSeconds)]);
+    if (failover.operation === 'failback') pairs.push(['Without a writer', humanSeconds(failover.rtoSeconds)]);
+    else pairs.push(['RTO measured', against(failover.rtoSeconds, objectives.rtoSeconds)]);
     if (loss)
       pairs.push([
         'Lost',
@@ -122,6 +123,11 @@ function facts({
       ]);
     if (failover.fence) pairs.push(['Fence', `${failover.fence.fence}: ${failover.fence.evidence}`]);
     pairs.push(['Old writer', failover.oldWriter]);
+    if (failover.diverged)
+      pairs.push([
+        'Undone',
+        `${failover.diverged.transactions} transactions that only it had: ${failover.diverged.key}`,
+      ]);
   }
   pairs.push([workflow === 'restore-test' ? 'Test took' : 'Took', humanSeconds(durationSeconds)]);
   return pairs;

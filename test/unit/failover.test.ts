@@ -19,6 +19,7 @@ describe('a request', () => {
       maxLossSeconds: null,
       approval: 'auto',
       startedBy: 'operator',
+      skipBackup: null,
       attest: null,
     }));
   test('is refused with the field that is wrong', () => {

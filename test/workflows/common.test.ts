@@ -63,6 +63,8 @@ test('the machines that exist are these', () => {
     'backup-physical',
     'drill',
     'failback',
+    'failback-backup',
+    'failback-prepare',
     'failover',
     'failover-switch',
     'failover-verify',

@@ -120,8 +120,8 @@ describe('failback', () => {
   const answers: Answers = {
     'Read settings': parameter,
     'Take the lease': payload({ request, already: false, resumed: false }),
-    'Start the old primary': payload({ started: true }),
-    'Rejoin the old primary': payload({ detail: 'rewound in 1.0 s' }),
+    'Back up the writer first': { Output: { id: 'b1', says: 'Backup b1 was taken and verified first.' } },
+    'Prepare the old primary': { Output: { rejoin: { detail: 'rewound in 1.0 s' }, diverged: null } },
     'Ask for approval': {},
     'Switch over': { Output: { epoch: 3 } },
     'Verify and record': { Output: outcome },
@@ -134,15 +134,18 @@ describe('failback', () => {
 
   test('rejoins the old primary before it switches to it', async () => {
     const result = await start();
-    expect(result.path.indexOf('Rejoin the old primary')).toBeLessThan(result.path.indexOf('Switch over'));
+    expect(result.path.slice(1, 3)).toEqual(['Back up the writer first', 'Take the lease']);
+    expect(result.path.indexOf('Prepare the old primary')).toBeLessThan(result.path.indexOf('Switch over'));
+    expect(firstCall(result, 'Verify and record').Input).toMatchObject({
+      decision: { reasons: ['Backup b1 was taken and verified first.'] },
+      prepared: { diverged: null },
+    });
     expect(firstCall(result, 'Switch over').Input).toMatchObject({ target: 'primary', attest: null });
     expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: outcome });
   });
-  test('waits on for a long rejoin, and for a person where one was asked for', async () => {
+  test('waits for a person where one was asked for', async () => {
     const result = await start({
       'Take the lease': payload({ request: { ...request, approval: 'always' }, already: false, resumed: false }),
-      'Rejoin the old primary': (_, attempt) =>
-        attempt < 4 ? fail('StandbyUnusable')() : payload({ detail: 'copied' }),
     });
     expect(result.path).toContain('Ask for approval');
     expect(result.outcome.status).toBe('SUCCEEDED');
@@ -152,10 +155,10 @@ describe('failback', () => {
       'Take the lease': payload({ request, already: false, resumed: false, ...changes }),
     });
     expect((await start(lease({ already: true }))).path).not.toContain('Switch over');
-    expect((await start(lease({ resumed: true }))).path).not.toContain('Rejoin the old primary');
+    expect((await start(lease({ resumed: true }))).path).not.toContain('Prepare the old primary');
     expect((await start(lease({ request: { ...request, dryRun: true } }))).path.at(-1)).toBe('Done');
   });
-  test.each(['Start the old primary', 'Rejoin the old primary', 'Switch over', 'Verify and record'])(
+  test.each(['Prepare the old primary', 'Switch over', 'Verify and record'])(
     'lets go of everything when "%s" fails',
     async (step) => {
       const result = await start({ [step]: fail('RejoinFailed') });
@@ -167,9 +170,12 @@ describe('failback', () => {
     const result = await start({ 'Take the lease': always, 'Ask for approval': fail('FailoverAborted') });
     expect(result.path).toContain('Give up');
   });
-  test.each(['Read settings', 'Take the lease'])('holds nothing when "%s" fails', async (step) => {
-    expect((await start({ [step]: fail('FailoverInProgress') })).path).not.toContain('Give up');
-  });
+  test.each(['Read settings', 'Back up the writer first', 'Take the lease'])(
+    'holds nothing when "%s" fails',
+    async (step) => {
+      expect((await start({ [step]: fail('FailoverInProgress') })).path).not.toContain('Give up');
+    },
+  );
   test.each(['Give up', 'Record failure', 'Announce failure'])('fails although "%s" fails too', async (step) => {
     expect((await start({ 'Switch over': fail('FenceUnproven'), [step]: fail('Lambda.Gone') })).outcome.status).toBe(
       'FAILED',
@@ -370,5 +376,70 @@ describe('scheduled-run', () => {
   });
   test.each(['Read settings', 'Start the run'])('fails when "%s" does', async (step) => {
     expect((await start({ [step]: fail('Lambda.Gone') })).outcome).toMatchObject({ status: 'FAILED' });
+  });
+});
+
+describe('failback-backup', () => {
+  const machine = loadMachine('failback-backup');
+  const tracker = track(machine);
+  afterAll(() => tracker.expectAllReached());
+  const answers: Answers = {
+    'Find the writer': payload({ here: true, says: 'The writer is the standby.' }),
+    'Back up the writer': { Output: { backup: { id: 'b1' } } },
+  };
+  const start = (changes: Answers = {}, request: Loose = {}): Promise<Run> =>
+    tracker.watch(run(machine, { settings, request }, { ...answers, ...changes }));
+
+  test('backs up the writer that is here', async () => {
+    const result = await start();
+    expect(firstCall(result, 'Back up the writer')).toMatchObject({
+      StateMachineArn: 'theBackupLogical',
+      Input: { database: 'orders' },
+    });
+    expect(result.outcome).toMatchObject({ output: { id: 'b1', says: 'Backup b1 was taken and verified first.' } });
+  });
+  test.each([
+    [{ skipBackup: 'taken an hour ago' }, true, 'No backup was taken first: taken an hour ago'],
+    [{ dryRun: true }, true, 'A dry run takes no backup.'],
+    [{}, false, 'No backup was taken first: The writer is the primary.'],
+  ])('leaves it out with a reason: %j', async (request, here, says) => {
+    const found = payload({ here, says: here ? 'x' : 'The writer is the primary.' });
+    const result = await start({ 'Find the writer': found }, request);
+    expect(result.path).not.toContain('Back up the writer');
+    expect(result.outcome).toMatchObject({ status: 'SUCCEEDED', output: { id: null, says } });
+  });
+  test('fails by the name of what went wrong in the backup', async () => {
+    const cause = JSON.stringify({ ExecutionArn: 'arn', Error: 'DumpFailed', Cause: 'why' });
+    const result = await start({ 'Back up the writer': fail('States.TaskFailed', cause) });
+    expect(result.outcome).toMatchObject({ status: 'FAILED', error: 'DumpFailed', cause: 'why' });
+    expect((await start({ 'Find the writer': fail('Lambda.Gone') })).outcome).toMatchObject({ error: 'Lambda.Gone' });
+  });
+});
+
+describe('failback-prepare', () => {
+  const machine = loadMachine('failback-prepare');
+  const tracker = track(machine);
+  afterAll(() => tracker.expectAllReached());
+  const diverged = { transactions: 2, xids: ['7', '8'] };
+  const answers: Answers = {
+    'Start the old primary': payload({ started: true }),
+    'Rejoin the old primary': payload({ detail: 'rewound in 1.0 s' }),
+    'Keep what only it had': payload(diverged),
+  };
+  const start = (changes: Answers = {}): Promise<Run> =>
+    tracker.watch(run(machine, { settings, run: 'fb', target: 'primary' }, { ...answers, ...changes }));
+
+  test('starts, rejoins, and keeps what only the old primary had', async () => {
+    const result = await start();
+    expect(firstCall(result, 'Keep what only it had').Payload).toMatchObject({ run: 'fb', target: 'primary' });
+    expect(result.outcome).toMatchObject({ output: { rejoin: { detail: 'rewound in 1.0 s' }, diverged } });
+  });
+  test('waits on for a long rejoin', async () => {
+    const rejoin = (_: Loose, attempt: number) =>
+      attempt < 4 ? fail('StandbyUnusable')() : payload({ detail: 'copied' });
+    expect((await start({ 'Rejoin the old primary': rejoin })).outcome.status).toBe('SUCCEEDED');
+  });
+  test.each(Object.keys(answers))('fails when "%s" does', async (step) => {
+    expect((await start({ [step]: fail('RejoinFailed') })).outcome).toMatchObject({ error: 'RejoinFailed' });
   });
 });

@@ -24,6 +24,8 @@ export interface FailoverOptions {
   readonly maxLoss?: string;
   readonly approval?: boolean;
   readonly attest?: string;
+  /** Of a failback: why the writer is not backed up first. */
+  readonly skipBackup?: string;
 }
 
 /** What `pgdr failover`, `failback` and `drill` print with `--json`; documented in docs/cli.md. */
@@ -83,6 +85,7 @@ export async function changeWriter(
       ...(maxLossSeconds !== undefined && { maxLossSeconds }),
       ...(options.approval && { approval: 'always' }),
       ...(options.attest && { attest: options.attest }),
+      ...(options.skipBackup && { skipBackup: options.skipBackup }),
     });
     const base = { operation, database, region: settings.region, executionArn };
     output.line(`${operation} of ${database} in ${settings.region}: ${executionArn}`);
@@ -191,19 +194,34 @@ function drillRows(drill: DrillSummary, objectives: Outcome['objectives']): stri
 export function outcomeRows({ failover, drill, objectives }: Outcome): string[][] {
   if (drill) return drillRows(drill, objectives);
   if (!failover) return [];
-  const { loss } = failover;
+  const { loss, diverged } = failover;
+  const took = failover.operation === 'failback' ? 'Without a writer' : 'RTO';
   const upper = loss?.upperSeconds;
   return [
     ['Writer', `${failover.from} → ${failover.to}, epoch ${failover.epoch}`],
     ['Name', failover.name],
     ['Fence', failover.fence ? `${failover.fence.fence}: ${failover.fence.evidence}` : 'none was needed'],
-    ...failover.phases.map(({ phase, seconds }) => [`RTO, ${phase}`, humanSeconds(seconds)]),
-    ['RTO', `${humanSeconds(failover.rtoSeconds)}, objective ${humanSeconds(objectives.rtoSeconds)}`],
+    ...(failover.operation === 'failback' ? failover.reasons.map((reason) => ['Before', reason]) : []),
+    ...failover.phases.map(({ phase, seconds }) => [`${took}, ${phase}`, humanSeconds(seconds)]),
+    [
+      took,
+      failover.operation === 'failback'
+        ? humanSeconds(failover.rtoSeconds)
+        : `${humanSeconds(failover.rtoSeconds)}, objective ${humanSeconds(objectives.rtoSeconds)}`,
+    ],
     [
       'Lost',
       loss ? `${humanSeconds(loss.lowerSeconds)} to ${upper == null ? 'unknown' : humanSeconds(upper)}` : 'unknown',
     ],
     ['Old writer', failover.oldWriter],
+    ...(diverged
+      ? [
+          [
+            'Undone',
+            `${diverged.transactions} transactions that only it had: ${diverged.xids.join(', ')}; ${diverged.key}`,
+          ],
+        ]
+      : []),
     ...failover.applications.map(({ service, restarted }) => [service, restarted ? 'restarted' : 'NOT restarted']),
   ];
 }

@@ -51,6 +51,9 @@ export interface PhaseSeconds {
   readonly seconds: number;
 }
 
+/** Those in which a planned change has no writer: what comes before, the writer does not notice. */
+export const plannedPhases: readonly RtoPhase[] = ['fenced', 'promoted', 'name-moved', 'first-write'];
+
 /** Seconds of each phase; one that was not seen takes no time and its successor has it all. Promotion and flip overlap. */
 export function rtoByPhase(lastGoodAt: number, marks: Readonly<Record<string, number>>): PhaseSeconds[] {
   let before = lastGoodAt;

@@ -14,6 +14,8 @@ export const failoverRequestSchema = z.strictObject({
   approval: z.enum(['auto', 'always']).default('auto'),
   /** `alarm`: nobody asked, so nothing happens unapproved where automatic failover is off. */
   startedBy: z.enum(['operator', 'alarm']).default('operator'),
+  /** Of a failback: why no backup of the writer is taken first; null: one is. */
+  skipBackup: z.string().min(1).max(500).nullable().default(null),
   /** Words of a person who has seen that the old primary cannot accept writes: fence F5. */
   attest: z.string().min(1).max(500).nullable().default(null),
 });

@@ -1,6 +1,7 @@
 import type { FailoverSettings } from '../failover-settings.ts';
 import type { FailoverSummary, Outcome } from '../outcome.ts';
-import { type LossBracket, rtoByPhase } from './measure.ts';
+import type { Diverged } from './diverged.ts';
+import { type LossBracket, plannedPhases, rtoByPhase } from './measure.ts';
 import { type FenceProof, type Operation, otherServer, type Role, type ServerName } from './role.ts';
 
 /** What the steps of a failover gave, from which its outcome is made. */
@@ -17,6 +18,8 @@ export interface Finished {
       readonly sequences: { readonly bumped: number; readonly exhausted: readonly string[] };
     };
   } | null;
+  /** Of a failback: what only the server that came back had. */
+  readonly prepared?: { readonly diverged: Diverged | null } | null;
   readonly write: { readonly name: string; readonly timeline: number };
   readonly old: { readonly detail: string };
   readonly applications: readonly { readonly service: string; readonly restarted: boolean }[];
@@ -34,7 +37,12 @@ export function outcomeOf(
   const region = execution.arn.split(':')[3] ?? '';
   const marks = role.run?.id === run ? role.run.marks : {};
   const began = marks.began ?? Date.parse(execution.startedAt);
-  const phases = rtoByPhase(marks['last-good'] ?? began, { ...marks, detected: began });
+  // A planned change begins to cost something when the writer is told to stop, whatever was prepared before.
+  const isPlanned = given.operation === 'failback';
+  const from = isPlanned ? (marks.reserved ?? began) : (marks['last-good'] ?? began);
+  const phases = rtoByPhase(from, { ...marks, detected: isPlanned ? from : began }).filter(
+    ({ phase }) => !isPlanned || plannedPhases.includes(phase),
+  );
   const summary: FailoverSummary = {
     operation: given.operation,
     from: otherServer(given.target),
@@ -48,6 +56,7 @@ export function outcomeOf(
     loss: switched?.promotion.loss ?? null,
     sequences: switched?.promotion.sequences ?? null,
     oldWriter: given.old.detail,
+    diverged: given.prepared?.diverged ?? null,
     applications: given.applications,
   };
   return {
