@@ -112,7 +112,8 @@ describe('an isolated drill', () => {
     process.kill(receiver, 'SIGSTOP');
     await stage.moreWrites(50, 'primary');
     stage.killPrimary();
-    process.kill(receiver, 'SIGKILL');
+    process.kill(receiver, 'SIGTERM');
+    process.kill(receiver, 'SIGCONT');
     const failover = await stage.failover({ force: true, maxLossSeconds: 60, reason: 'killed during a drill' });
     expect(failover.failure).toBeUndefined();
     const ended = await stage.pair.follow(drill);
