@@ -1,16 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
 import { describeStop, restartService, startCompute, stopCompute } from '../lib/aws/compute.ts';
-import { openStore, putOnce } from '../lib/aws/object-store.ts';
+import { type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
 import { loadSettings } from '../lib/aws/settings.ts';
 import { changeRole, openStateItems, readItem, readRole, writeItem } from '../lib/aws/state-items.ts';
 import { PgdrError } from '../lib/core/errors.ts';
 import type { Diverged, DivergenceItem } from '../lib/core/failover/diverged.ts';
+import { fullFigures } from '../lib/core/failover/drill.ts';
 import type { AgentReport } from '../lib/core/failover/orders.ts';
 import type { ProbeItem } from '../lib/core/failover/probe.ts';
 import * as roles from '../lib/core/failover/role.ts';
 import { type FailoverSettings, parseFailoverSettings } from '../lib/core/failover-settings.ts';
-import { divergedKey } from '../lib/core/keys.ts';
+import { divergedKey, drillKey } from '../lib/core/keys.ts';
+import type { Outcome } from '../lib/core/outcome.ts';
+import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { defineHandler, logger } from './define-handler.ts';
 
 /** Fences the old writer and proves it; starts it again when a failover is given up; restarts applications. */
@@ -21,6 +24,10 @@ interface Event {
   readonly run: string;
   readonly target: roles.ServerName;
   readonly attest?: string | null;
+  /** Of a full drill. */
+  readonly decision?: { readonly seconds: number };
+  readonly there?: Outcome;
+  readonly back?: Outcome;
 }
 
 interface Step extends Event {
@@ -104,15 +111,23 @@ const verbs = {
     const { orderId: _, commits, listed, ...divergence } = found;
     const database = await loadSettings(settings.system, settings.database);
     const key = divergedKey(database, run);
-    const { mode, seconds } = database.lock;
     const head = [
       `${divergence.transactions} transactions that only the ${target} had`,
       `after ${divergence.start} on timeline ${divergence.timeline}`,
       ...(listed < divergence.transactions ? [`the first ${listed} of them; all are in the file beside its data`] : []),
     ].join(', ');
-    const store = openStore(database.bucket, { mode, until: new Date(Date.now() + seconds * 1000) });
-    await putOnce(store, key, Buffer.from(`${head}\n${gunzipSync(Buffer.from(commits, 'base64'))}\n`));
+    await putOnce(lockedStore(database), key, Buffer.from(`${head}\n${gunzipSync(Buffer.from(commits, 'base64'))}\n`));
     return { ...divergence, key };
+  },
+
+  /** Evidence of a full drill, under the lock of backups; one of the same run is kept once. */
+  async keepDrill({ settings, run, decision, there, back }: Step) {
+    const database = await loadSettings(settings.system, settings.database);
+    const store = lockedStore(database);
+    const figures = fullFigures(run, settings, decision?.seconds ?? 0, there?.failover);
+    const key = drillKey(database, figures.id, 'json');
+    await putOnce(store, key, Buffer.from(JSON.stringify({ schemaVersion: 1, ...figures, there, back }, null, 2)));
+    return { key };
   },
 
   /** After a planned change the old writer follows the new one. */
@@ -141,6 +156,9 @@ const verbs = {
     return { applications: results };
   },
 } satisfies Record<string, (step: Step) => Promise<unknown>>;
+
+const lockedStore = ({ bucket, lock }: DatabaseSettings): ObjectStore =>
+  openStore(bucket, { mode: lock.mode, until: new Date(Date.now() + lock.seconds * 1000) });
 
 /** A failback is planned: its writer is well, and there is time to stop it cleanly. */
 const isPlanned = ({ run }: roles.Role): boolean => run?.operation === 'failback';

@@ -2,6 +2,7 @@ import { publishEmbedded, publishPhases } from '../lib/aws/embedded-metrics.ts';
 import type {
   BackupSummary,
   DrillSummary,
+  FailoverSummary,
   Outcome,
   ProofSummary,
   RestoreSummary,
@@ -27,6 +28,7 @@ interface Event {
   readonly retention?: RetentionSummary | null;
   /** Of the workflow `drill` alone. */
   readonly drill?: DrillSummary | null;
+  readonly failover?: FailoverSummary | null;
   readonly failure: StateFailure | null;
   /** The selection that the execution was asked for, if any. */
   readonly select?: unknown;
@@ -57,6 +59,7 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     ...(event.restore && { restore: event.restore }),
     ...(event.retention && { retention: event.retention }),
     ...(event.drill && { drill: event.drill }),
+    ...(event.failover && { failover: event.failover }),
     ...(failure && { failure: ownFailure as Outcome['failure'] }),
   };
   const metrics = metricsOf(outcome);

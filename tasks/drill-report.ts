@@ -19,11 +19,11 @@ export function openEvidence({ bucket, lock }: DatabaseSettings): ObjectStore {
   return openStore(bucket, { mode: lock.mode, until: new Date(Date.now() + lock.seconds * 1000) });
 }
 
-/** The newest drill that is kept; null where there is none. */
+/** The newest isolated drill that is kept; null where there is none. */
 export async function lastDrill(store: ObjectStore, settings: DatabaseSettings): Promise<DrillReport | null> {
   const keys = await Array.fromAsync(list(store, drillPrefix(settings)));
   const newest = keys
-    .filter((key) => key.endsWith('.json'))
+    .filter((key) => /\/drills\/\d[^/]*\.json$/.test(key))
     .sort()
     .at(-1);
   return newest === undefined ? null : (JSON.parse(await getText(store, newest)) as DrillReport);

@@ -213,6 +213,7 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .addOption(json())
     .addOption(region())
     .option('--dry-run', 'only what a failover would decide now')
+    .option('--full', 'once a person approves, make the standby the writer and go back: with nothing lost')
     .option('--no-wait', 'start it and do not wait for its end')
     .action(async (database: string, options: FailoverOptions) => {
       adopt();

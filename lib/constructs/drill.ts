@@ -35,15 +35,23 @@ export interface DrillProps {
   readonly recordOutcome: string;
   /** The database that `{}` means; else empty. */
   readonly onlyDatabase: string;
-  /** What a machine needs that waits for an execution of `failover`. */
-  readonly runFailover: readonly Grant[];
+  /** What a machine needs that waits for executions of others. */
+  readonly runMachines: (...names: string[]) => readonly Grant[];
+  /** The function that keeps the evidence of full drills. */
+  readonly fence: string;
 }
 
-/** The workflow of drills, in the recovery region. */
+/** The workflows of drills, in the recovery region. */
 export class Drill extends Construct {
   constructor(scope: Construct, id: string, props: DrillProps) {
     super(scope, id);
     const { system, network, outcomes, recordOutcome, onlyDatabase } = props;
+    new Workflow(this, 'Full', {
+      system,
+      name: 'drill-full',
+      substitutions: { Failback: stateMachineArn(this, system, 'failback'), FailoverFence: props.fence },
+      grants: [...props.runMachines('failback'), { actions: ['lambda:InvokeFunction'], resources: [props.fence] }],
+    });
     new Workflow(this, 'Workflow', {
       system,
       name: 'drill',
@@ -57,6 +65,7 @@ export class Drill extends Construct {
         StateTable: stateTableName(system),
         DrillRole: taskRoleArn(this, system, '*', 'drill'),
         Failover: stateMachineArn(this, system, 'failover'),
+        DrillFull: stateMachineArn(this, system, 'drill-full'),
         RecordOutcome: recordOutcome,
         Topic: outcomes.topic.topicArn,
       },
@@ -67,7 +76,7 @@ export class Drill extends Construct {
           wildcard: 'Serves every database of the system; a database is added without touching the platform.',
         },
         ...runTasks(this, system, 'drill'),
-        ...props.runFailover,
+        ...props.runMachines('failover', 'drill-full'),
         { actions: ['lambda:InvokeFunction'], resources: [recordOutcome] },
         ...outcomes.publish,
       ],

@@ -140,7 +140,8 @@ export class Failover extends Construct {
     });
     new Drill(this, 'Drill', {
       ...{ system, network: props.network, outcomes, recordOutcome, onlyDatabase },
-      runFailover: this.runMachines(['failover']),
+      runMachines: (...names) => this.runMachines(names),
+      fence,
     });
     new FailoverPeople(this, 'People', { system });
   }
@@ -237,7 +238,7 @@ export class Failover extends Construct {
     ];
   }
 
-  /** What only an old primary had. */
+  /** What only an old primary had, and full drills. */
   private keepEvidence(): Grant[] {
     const { system, vault } = this.props;
     const wildcard = 'Serves every database of the system; a database is added without touching the platform.';
@@ -246,7 +247,7 @@ export class Failover extends Construct {
       {
         // Reading is for a write that met an existing object: equal content is success.
         actions: ['s3:PutObject', 's3:PutObjectRetention', 's3:GetObject'],
-        resources: [vault.bucket.arnForObjects('*/diverged/*')],
+        resources: ['diverged', 'drills'].map((folder) => vault.bucket.arnForObjects(`*/${folder}/*`)),
         wildcard,
       },
     ];

@@ -7,11 +7,13 @@ import { GetObjectRetentionCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readRole } from '../../lib/aws/state-items.ts';
 import { readSettings } from '../../lib/cli/deployed.ts';
-import { readObject } from '../../lib/cli/evidence.ts';
+import { listKeys, readObject } from '../../lib/cli/evidence.ts';
+import { judgeLedger } from '../../lib/cli/rehearse/failover/ledger.ts';
 import { regions } from '../../lib/cli/rehearse/failover/pair.ts';
 import { stateTableName } from '../../lib/config/names.ts';
+import type { ApprovalMessage } from '../../lib/core/failover/message.ts';
 import type { DrillSummary } from '../../lib/core/outcome.ts';
-import { held, openStage, type Stage } from './failover-harness.ts';
+import { held, longestGap, openStage, type Stage } from './failover-harness.ts';
 
 /**
  * A drill beside a database that works: clients write through the name all the time, and nothing happens to them. Then a
@@ -44,6 +46,32 @@ async function pgdr(...args: string[]) {
   };
   const { stdout } = await promisify(execFile)(process.execPath, ['bin/pgdr.ts', ...args], { env });
   return JSON.parse(stdout);
+}
+
+/** The message that asks for an approval, with its commands; each is answered once. */
+let answered = 0;
+async function asked(): Promise<ApprovalMessage> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const messages = stage.pair.cloud.sns
+      .messages()
+      .map(({ texts }) => JSON.parse(texts.default as string) as ApprovalMessage)
+      .filter(({ workflow }) => workflow === 'approval');
+    const next = messages[answered];
+    if (next) {
+      answered += 1;
+      return next;
+    }
+    if (Date.now() > deadline) throw new Error('nobody was asked');
+    await sleep(100);
+  }
+}
+
+/** As somebody would type it. */
+function commandOf(command: string): string[] {
+  const [program, ...args] = command.split(' ');
+  expect(program).toBe('pgdr');
+  return args;
 }
 
 /** The process on the standby that receives WAL. */
@@ -96,6 +124,40 @@ describe('an isolated drill', () => {
       new GetObjectRetentionCommand({ Bucket: settings.bucket, Key: summary.reportKey }),
     );
     expect(Retention?.RetainUntilDate?.getTime()).toBeGreaterThan(Date.now() + 86_400_000);
+  });
+
+  it('changes nothing when a full drill is not wanted after all', async () => {
+    const before = await role();
+    const drill = pgdr('drill', 'orders', '--full', '--json').catch((error: { stdout: string; code: number }) => error);
+    const { abort } = await asked();
+    expect(await pgdr(...commandOf(abort), '--json')).toMatchObject({ ok: true, aborted: true });
+    const ended = (await drill) as { stdout: string };
+    expect(JSON.parse(ended.stdout).error).toMatchObject({ name: 'FailoverAborted', step: 'Switch there and back' });
+    expect(await role()).toEqual(before);
+    held('drill-full', 'aborted by the command of its message, it changes nothing');
+  });
+
+  it('changes the writer there and back once a person approves, with nothing lost', async () => {
+    const began = Date.now();
+    const drill = pgdr('drill', 'orders', '--full', '--json');
+    const { approve } = await asked();
+    expect(await pgdr(...commandOf(approve), '--json')).toMatchObject({ ok: true, approved: true });
+    const result = await drill;
+    expect(result.outcome.failover).toMatchObject({ to: 'standby', loss: { lowerSeconds: 0, upperSeconds: 0 } });
+    expect(await role()).toMatchObject({ writer: 'primary', epoch: 3, run: null });
+    await stage.moreWrites(50, 'primary');
+    const client = await stage.pair.connect('primary');
+    const verdict = await judgeLedger(client, [...stage.ledger.acknowledged]).finally(() => client.end());
+    expect(verdict).toMatchObject({ lost: [], switches: 2, repeatedIds: 0 });
+    const settings = await readSettings(here(), 'rehearsal', 'orders');
+    const keys = await listKeys(here(), settings.bucket, 'rehearsal/orders/main/drills/full-');
+    const report = JSON.parse((await readObject(here(), settings.bucket, keys.at(-1) as string)) as string);
+    expect(report).toMatchObject({ kind: 'full', there: { ok: true }, back: { ok: true } });
+    held(
+      'drill-full',
+      'the writer is changed there and back, and no acknowledged write is lost',
+      `${verdict.acknowledged} writes, longest gap ${longestGap(stage, began).toFixed(2)} s`,
+    );
   });
 
   it('makes way for a failover that begins meanwhile', async () => {

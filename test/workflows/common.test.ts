@@ -62,6 +62,7 @@ test('the machines that exist are these', () => {
     'backup-logical',
     'backup-physical',
     'drill',
+    'drill-full',
     'failback',
     'failback-backup',
     'failback-prepare',

@@ -24,6 +24,8 @@ export interface FailoverOptions {
   readonly maxLoss?: string;
   readonly approval?: boolean;
   readonly attest?: string;
+  /** Of a drill: the writer is changed there and back. */
+  readonly full?: boolean;
   /** Of a failback: why the writer is not backed up first. */
   readonly skipBackup?: string;
 }
@@ -81,6 +83,7 @@ export async function changeWriter(
       database,
       reason: options.reason ?? 'by pgdr',
       ...(options.dryRun && { dryRun: true }),
+      ...(options.full && { full: true }),
       ...(options.force && { force: true }),
       ...(maxLossSeconds !== undefined && { maxLossSeconds }),
       ...(options.approval && { approval: 'always' }),

@@ -1,4 +1,5 @@
 import type { FailoverSettings } from '../failover-settings.ts';
+import type { FailoverSummary } from '../outcome.ts';
 import type { LossBracket, RtoPhase } from './measure.ts';
 import { rtoPhases } from './measure.ts';
 
@@ -60,6 +61,24 @@ export function isolatedPhases(
     'first-write': { seconds: null, how: 'unknown', note: 'of the applications: a full drill measures it' },
   };
   return rtoPhases.map(([phase]) => ({ phase, ...byPhase[phase] }));
+}
+
+/** Of a full drill, in which the writer was changed as planned: named by its execution, so that a step repeated is the same. */
+export function fullFigures(
+  run: string,
+  settings: Parameters<typeof isolatedPhases>[0],
+  decidedSeconds: number,
+  there: Pick<FailoverSummary, 'phases' | 'loss'> | undefined,
+): DrillFigures {
+  const [detected, decided] = isolatedPhases(settings, { decidedSeconds, promotedSeconds: 0 }) as [
+    DrillPhase,
+    DrillPhase,
+  ];
+  const switched = (there?.phases ?? []).map(
+    (one): DrillPhase => ({ ...one, how: 'measured', note: 'of a planned change' }),
+  );
+  const phases = [detected, decided, ...switched];
+  return { id: `full-${run}`, kind: 'full', phases, rtoSeconds: knownSeconds(phases), loss: there?.loss ?? null };
 }
 
 /** Of the phases that are known. */

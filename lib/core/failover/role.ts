@@ -67,7 +67,9 @@ export function begin(
 ): Role {
   const { run } = role;
   if (run?.id === id) return renewed(role, now);
-  if (run !== null && run.leaseUntil > now) {
+  // A planned change that has not begun to change anything makes way for a failover: its next step finds itself superseded.
+  const yields = run !== null && operation === 'failover' && run.operation !== 'failover' && run.phase === 'deciding';
+  if (run !== null && run.leaseUntil > now && !yields) {
     throw new PgdrError(
       'FailoverInProgress',
       `${run.operation} ${run.id} is at work (${run.phase}) and holds the lease until ${new Date(run.leaseUntil).toISOString()}`,
