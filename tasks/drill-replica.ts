@@ -94,6 +94,8 @@ export async function startReplica(
       recovery_target_lsn: lsn,
       recovery_target_inclusive: 'off',
       recovery_target_action: 'pause',
+      // Milliseconds since the epoch before each line: see promotionSeconds.
+      log_line_prefix: '%n ',
       // A promotion is measured: it is to cost what it costs a server that means it.
       fsync: 'on',
       synchronous_commit: 'on',
@@ -125,4 +127,14 @@ export async function reach(client: Client, lsn: string, seconds: number, signal
       );
     await sleep(100);
   }
+}
+
+/**
+ * From the moment at which recovery saw the request to promote to the one at which writes are taken, by the server's log.
+ * Recovery that stands still looks for the request once a second: that wait is the drill's, and none of a failover's.
+ */
+export function promotionSeconds(log: string): number | undefined {
+  const [, asked] = /^(\d+\.\d+) .*received promote request/m.exec(log) ?? [];
+  const [, ready] = /^(\d+\.\d+) .*database system is ready to accept connections/m.exec(log) ?? [];
+  return asked === undefined || ready === undefined ? undefined : Math.max(0, Number(ready) - Number(asked));
 }

@@ -12,7 +12,7 @@ import { type Connection, connect, parseConnection } from '../lib/postgres/conne
 import { bumpSequences, lastRecoveredCommit, promote, readStandby } from '../lib/postgres/server-role.ts';
 import { compareWith, standStill, takeReference } from './drill-compare.ts';
 import { acquireDrill, watchForFailover } from './drill-flight.ts';
-import { copyStandby, reach, startReplica } from './drill-replica.ts';
+import { copyStandby, promotionSeconds, reach, startReplica } from './drill-replica.ts';
 import { keepDrill, lastDrill, openEvidence } from './drill-report.ts';
 import type { JobContext } from './job.ts';
 import { log } from './log.ts';
@@ -25,7 +25,7 @@ import { log } from './log.ts';
 
 /** Of the last part of the WAL, after the copy: a standby that serves it slower than this is no good for more. */
 const catchUpSeconds = 600;
-const promotionSeconds = 60;
+const promotionLimit = 60;
 
 export async function drill(context: JobContext): Promise<DrillSummary> {
   const { settings, input, directory, attempt } = context;
@@ -114,11 +114,14 @@ async function promoteCopy(source: Connection, stage: Stage): Promise<Measured> 
       const before = (await readStandby(client)).timeline ?? 0;
       const held = await reference;
       const promoteBegan = performance.now();
-      await promote(client, promotionSeconds);
+      await promote(client, promotionLimit);
+      const promotedAt = performance.now();
       const sequences = await bumpSequences(client, failover.sequenceBump);
       // The first write of an application would be the next thing.
       await client.query('CREATE TABLE public.pgdr_drill AS SELECT clock_timestamp() AS at');
-      const promotedSeconds = (performance.now() - promoteBegan) / 1000;
+      const untilWritten = (performance.now() - promotedAt) / 1000;
+      const promotion = promotionSeconds(replica.said()) ?? (promotedAt - promoteBegan) / 1000;
+      const promotedSeconds = promotion + untilWritten;
       log('replica promoted', { seconds: promotedSeconds, lsn });
       const lastRecoveredAt = await lastRecoveredCommit(client).catch(() => null);
       await compareWith(held, client, signal);

@@ -14,6 +14,8 @@ export interface Clone {
   readonly connection: Connection;
   readonly tools: ToolEnvironment;
   readonly version: string;
+  /** The last of its log. */
+  said(): string;
   stop(): Promise<void>;
 }
 
@@ -149,7 +151,13 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
     signal.throwIfAborted();
     await Promise.race([ready.promise, given.promise, exited.then(() => Promise.reject(new Error('it ended')))]);
     const connection = await enter(socket, options.superusers);
-    return { connection, tools: await toolEnvironment(connection, home), version: await versionOf(connection), stop };
+    return {
+      connection,
+      tools: await toolEnvironment(connection, home),
+      version: await versionOf(connection),
+      said: () => log,
+      stop,
+    };
   } catch (cause) {
     await stop();
     signal.throwIfAborted();

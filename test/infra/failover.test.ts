@@ -147,7 +147,7 @@ describe('where the writer is', () => {
       const { alarms, receiver } = parseProtectionSettings(JSON.parse(flat(parameter.Properties.Value)));
       const made = ['AWS::CloudWatch::Alarm', 'AWS::CloudWatch::CompositeAlarm']
         .flatMap((type) => assembly.resources(stack, type).map(({ Properties }) => Properties))
-        .filter(({ AlarmName }) => !/-(secondary-is-writer|r[tp]o-regression)$/.test(AlarmName));
+        .filter(({ AlarmName }) => !/-(secondary-is-writer|r[tp]o-regression|drill-failed)$/.test(AlarmName));
       expect(made.map(({ AlarmName }) => AlarmName).sort()).toEqual([...alarms].sort());
       expect(new Set(made.map(({ ActionsEnabled }) => ActionsEnabled))).toEqual(new Set([watching]));
       expect(receiver).toBeNull();
