@@ -103,6 +103,22 @@ describe('the role item', () => {
     expect(began('b', began('a'), roles.leaseMilliseconds).run?.id).toBe('b');
   });
 
+  test('is taken by a failover from a planned change that has changed nothing yet, and from no other', () => {
+    const planned = roles.begin(roles.initialRole('orders'), {
+      id: 'p',
+      operation: 'failback',
+      target: 'standby',
+      now: 0,
+    });
+    const taken = began('a', planned, 1);
+    expect(taken.run).toMatchObject({ id: 'a', operation: 'failover', phase: 'deciding' });
+    expect(() => roles.reserve(taken, 'p', 2)).toThrow(/lost the role item to a/);
+    expect(() => began('a', roles.reserve(planned, 'p', 1), 2)).toThrow(/is at work/);
+    expect(() => roles.begin(planned, { id: 'q', operation: 'failback', target: 'primary', now: 1 })).toThrow(
+      /at work/,
+    );
+  });
+
   test('makes a run carry on what another left behind its point of no return', () => {
     const left = roles.release(roles.commit(fenced(), 'a', 3), 'a');
     const taken = began('b', left, 4);
