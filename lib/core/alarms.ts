@@ -46,7 +46,6 @@ export interface AlarmDefinition {
 
 const minute = 60;
 const day = 86_400;
-const gigabyte = 1e9;
 
 /** A profile that wants seconds to minutes: objectives of 5 minutes of data or 30 minutes of time. */
 export const isTight = ({ objectives }: AlarmSubject): boolean =>
@@ -287,7 +286,7 @@ const definitions = {
     statistic: 'Minimum',
     periodSeconds: 60,
     comparison: 'above',
-    threshold: () => 10 * gigabyte,
+    threshold: () => 10 * 1e9,
     thresholdText: '10 GB',
     periods: [5, 5],
     missing: 'notBreaching',
@@ -364,7 +363,7 @@ const definitions = {
     statistic: 'Maximum',
     periodSeconds: 60,
     comparison: 'above',
-    threshold: () => gigabyte,
+    threshold: () => 1e9,
     thresholdText: '1 GB',
     periods: [6, 6],
     missing: 'notBreaching',
