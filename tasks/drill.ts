@@ -44,6 +44,7 @@ export async function drill(context: JobContext): Promise<DrillSummary> {
       directory,
       failover,
       items,
+      epoch: role.epoch,
       signal: watch.signal,
       timeoutSeconds: settings.tasks.restore.timeoutSeconds,
     });
@@ -89,6 +90,8 @@ interface Stage {
   readonly directory: string;
   readonly failover: FailoverSettings;
   readonly items: StateItems;
+  /** Under which the writer writes. */
+  readonly epoch: number;
   readonly timeoutSeconds: number;
   readonly signal: AbortSignal;
 }
@@ -123,7 +126,7 @@ async function promoteCopy(source: Connection, stage: Stage): Promise<Measured> 
       const promotion = promotionSeconds(replica.said()) ?? (promotedAt - promoteBegan) / 1000;
       const promotedSeconds = promotion + untilWritten;
       log('replica promoted', { seconds: promotedSeconds, lsn });
-      const lastRecoveredAt = await lastRecoveredCommit(client).catch(() => null);
+      const lastRecoveredAt = await lastRecoveredCommit(client, stage.epoch + 1).catch(() => null);
       await compareWith(held, client, signal);
       const { rows } = await client.query(
         `SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int AS timeline`,

@@ -195,7 +195,7 @@ describe('a failback', () => {
     expect(failover.loss).toEqual({
       lowerSeconds: 0,
       upperSeconds: 0,
-      note: 'the writer was stopped in order, and followed to its last word',
+      note: 'the writer was stopped in order, and its last word replayed',
     });
     // Without a writer it was for a part of the time that the whole took.
     expect(failover.rtoSeconds).toBeLessThan((Date.now() - began) / 2000);
