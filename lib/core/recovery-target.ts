@@ -14,14 +14,17 @@ export const recoveryTargetSchema = z
   .discriminatedUnion('kind', [
     z.strictObject({
       kind: z.literal('time'),
-      time: z.string().regex(instant, 'a time with its zone, 2026-11-21T02:00:00.5Z'),
+      time: z.string().regex(instant, 'not a time with its zone, like 2026-11-21T02:00:00.5Z'),
     }),
     z.strictObject({
       kind: z.literal('lsn'),
-      lsn: z.string().regex(/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/, 'an LSN, 0/3000148'),
+      lsn: z.string().regex(/^[0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8}$/, 'not an LSN, like 0/3000148'),
     }),
     z.strictObject({ kind: z.literal('name'), name: z.string().min(1).max(63) }),
-    z.strictObject({ kind: z.literal('xid'), xid: z.string().regex(/^[1-9]\d{0,19}$/, 'the number of a transaction') }),
+    z.strictObject({
+      kind: z.literal('xid'),
+      xid: z.string().regex(/^[1-9]\d{0,19}$/, 'not the number of a transaction'),
+    }),
     z.strictObject({ kind: z.literal('latest') }),
   ])
   .and(z.object({ timeline: z.number().int().positive().optional() }));

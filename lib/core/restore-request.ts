@@ -44,8 +44,9 @@ const mostCharacters = 1500;
 export function parseRestoreRequest(value: unknown): RestoreRequest {
   const result = restoreRequestSchema.safeParse(value);
   if (!result.success) {
-    const [issue] = result.error.issues;
-    throw invalid(`${[...(issue?.path ?? []), issue?.message].join(': ')}`);
+    const [{ path, message } = { path: [], message: 'not a request' }] = result.error.issues;
+    const given = path.reduce<unknown>((part, key) => (part as Record<PropertyKey, unknown> | undefined)?.[key], value);
+    throw invalid(`${path.length > 0 ? `${path.join('.')} ${JSON.stringify(given)}: ` : ''}${message}`);
   }
   const request = result.data;
   if (JSON.stringify(request).length > mostCharacters) {

@@ -243,7 +243,10 @@ describe('the entries of a data archive', () => {
 describe('a request', () => {
   it('has nothing that it does not know', () => {
     expect(() => parseRestoreRequest({ table: ['public.orders'] })).toThrow(/table/);
-    expect(() => parseRestoreRequest({ tables: 'public.orders' })).toThrow('tables');
+    expect(() => parseRestoreRequest({ tables: 'public.orders' })).toThrow('tables "public.orders": ');
+    expect(() => parseRestoreRequest({ at: { kind: 'time', time: 'yesterday' } })).toThrow(
+      'at.time "yesterday": not a time with its zone, like 2',
+    );
   });
 
   it('has a name that PostgreSQL would not cut short', () => {

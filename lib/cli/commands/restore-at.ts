@@ -44,6 +44,12 @@ export function targetOf(options: RestoreOptions): Record<string, unknown> | nul
   }
   const [target] = given;
   if (!target) return null;
+  if (options.timeline !== undefined && !/^[1-9]\d*$/.test(options.timeline)) {
+    throw new CliError('RequestInvalid', `--timeline ${options.timeline} is not the number of a timeline.`, {
+      exit: exitCode.usage,
+      intact: 'Nothing was started.',
+    });
+  }
   return options.timeline === undefined ? target : { ...target, timeline: Number(options.timeline) };
 }
 
