@@ -21,7 +21,11 @@ export function chooseAmong(keys: readonly string[], where: string, asked: strin
   const folders = (file: string) => keys.filter((key) => key.endsWith(`/${file}`)).map(prefixOfManifest);
   const committed = folders('manifest.json');
   const verified = new Set(folders('verification.json'));
-  if (committed.length === 0) throw new PgdrError('BackupNotFound', `nothing with a manifest below ${where}`);
+  if (committed.length === 0) {
+    const what =
+      asked === null ? 'nothing with a manifest' : `no backup ${asked} (\`pgdr list\` shows those that there are)`;
+    throw new PgdrError('BackupNotFound', `${what} below ${where}`);
+  }
   const [chosen, ...others] = committed.filter((folder) => asked !== null || verified.has(folder)).reverse();
   if (chosen) {
     const passedOver = committed.slice(committed.indexOf(chosen) + 1);
@@ -67,7 +71,10 @@ export async function firstComplete<M extends Pick<Manifest, 'objects'>>(
 export function databaseToRestore(manifest: Manifest, asked: string | null): DatabaseBackup {
   const names = manifest.databases.map(({ name }) => name);
   if (asked === null && names.length > 1) {
-    throw new PgdrError('RequestInvalid', `${manifest.id} holds ${names.join(', ')}: name one (fromDatabase)`);
+    throw new PgdrError(
+      'RequestInvalid',
+      `${manifest.id} holds ${names.join(', ')}: name one (fromDatabase, --database)`,
+    );
   }
   const database = databaseOf(manifest, asked ?? names[0] ?? '');
   if (database) return database;
