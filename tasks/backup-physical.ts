@@ -12,6 +12,7 @@ import { parsePhysicalSettings } from '../lib/core/physical-settings.ts';
 import { reach } from '../lib/core/wal-archive.ts';
 import { type Cluster, describeCluster, readBackupEnd } from '../lib/postgres/cluster.ts';
 import { connect, parseConnection } from '../lib/postgres/connection.ts';
+import { refuseManaged } from '../lib/postgres/managed.ts';
 import { makeManifest } from './base-backup-manifest.ts';
 import { storeBaseBackup } from './base-backup-store.ts';
 import type { JobContext } from './job.ts';
@@ -32,6 +33,7 @@ export async function backupPhysical(context: JobContext): Promise<BackupSummary
   const store = openStore(settings.bucket, { mode: settings.lock.mode, until: lockUntil });
   const client = await connect(connection, 'pgdr base backup');
   try {
+    await refuseManaged(client);
     const cluster = await describeCluster(client);
     await requireReceiver(client, physical.slot);
     const id = timeOrderedId(new Date(began), context.attempt);

@@ -7,6 +7,7 @@ import { parseHistory, segmentStart } from '../../lib/core/wal.ts';
 import { nextPosition, type Position, type ServerHistory } from '../../lib/core/wal-follow.ts';
 import { microsecondsToText } from '../../lib/core/wal-records.ts';
 import type { Connection } from '../../lib/postgres/connection.ts';
+import { explainRefusal } from '../../lib/postgres/managed.ts';
 import { openReplication, type Replication, type ServerIdentity } from '../../lib/postgres/replication.ts';
 import { log } from '../log.ts';
 import type { Chunk, RestorePoint } from './chunks.ts';
@@ -47,7 +48,9 @@ const uploadsAtATime = 4;
  */
 export async function receiveSession(options: SessionOptions): Promise<void> {
   const { input, connection, store, signal } = options;
-  const replication = await openReplication(connection, input.physical.slot);
+  const replication = await openReplication(connection, input.physical.slot).catch((error) =>
+    explainRefusal(connection, error),
+  );
   const cut = () => replication.destroy();
   signal.addEventListener('abort', cut, { once: true });
   try {

@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
@@ -318,5 +319,13 @@ describe.concurrent('a server that is not the one', () => {
     const line = await stranger.said(/taken up again/);
     expect(line).toMatchObject({ error: 'WalOtherServer' });
     await other.stop();
+  });
+
+  scenario('is named when it is RDS, which takes no replication connections', async (world) => {
+    await world.server.query('CREATE ROLE rds_superuser');
+    writeFileSync(join(world.server.data, 'pg_hba.conf'), 'host all all 127.0.0.1/32 trust\n');
+    await world.server.query('SELECT pg_reload_conf()');
+    const refused = await world.startReceiver().said(/taken up again/);
+    expect(refused).toMatchObject({ error: 'ServerManaged', reason: expect.stringContaining('Amazon RDS') });
   });
 });

@@ -14,6 +14,12 @@ export const walErrors = {
     'The stored WAL was kept as it was, and nothing of this server was added to it.',
     'Name another lineage for a new server or clone; if an old primary came back by mistake, stop it.',
   ),
+  ServerManaged: entry(
+    'configuration',
+    'The server is Amazon RDS or Aurora: it takes no replication connections, so there are no base backups and no WAL of it.',
+    'Logical backups and restore tests of it go on; nothing was changed.',
+    "Set engine to 'rds' or 'aurora' and remove `physical`. For a moment in time use the service's own automated backups (aws rds restore-db-instance-to-point-in-time, restore-db-cluster-to-point-in-time).",
+  ),
   WalServerBehind: entry(
     'wal-lag',
     'The server has less WAL than is stored of it already, on the same timeline.',
