@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
+import { DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
 import { FilterLogEventsCommand } from '@aws-sdk/client-cloudwatch-logs';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { ListExecutionsCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root } from '../../lib/cli/rehearse/assembly.ts';
 import { database, region, rehearsalConfig, restoreSecret, system } from '../../lib/cli/rehearse/rehearsal.ts';
-import { functionName, scheduleName } from '../../lib/config/names.ts';
-import { walGapKey } from '../../lib/core/keys.ts';
+import { alarmName, functionName, scheduleName } from '../../lib/config/names.ts';
 import { type ApiCall, AwsError } from '../../local/facade.ts';
 import { expectAllNeeded, expectAllUsed } from './permissions-in-use.ts';
 import {
@@ -99,20 +99,51 @@ describe('a base backup', () => {
     });
   });
 
-  it('is started by the receiver that finds a gap behind the last one', async () => {
-    const { clients, settings, cloud } = runs.rehearsal;
-    await clients.s3.send(
-      new PutObjectCommand({
-        Bucket: settings.bucket,
-        Key: walGapKey(settings, 1, 1n, 2n),
-        Body: JSON.stringify({ foundAt: new Date().toISOString() }),
-      }),
-    );
-    // It looks when it begins.
+  it('is started by the receiver that meets a gap, whose alarm is on until it is verified', async () => {
+    const { clients, cloud } = runs.rehearsal;
+    const alarm = async () => {
+      const AlarmNames = [alarmName(system, database, 'wal-gap')];
+      return (await clients.cloudwatch.send(new DescribeAlarmsCommand({ AlarmNames }))).MetricAlarms?.[0]?.StateValue;
+    };
+    const audit = async () => {
+      const before = cloud.cloudwatch.samples('pgdr', 'RecoverableWindowSeconds').length;
+      await cloud.scheduler.fire(region, scheduleName(system, database, 'audit-wal'));
+      const published = () => cloud.cloudwatch.samples('pgdr', 'RecoverableWindowSeconds').length;
+      await expect.poll(published, { timeout: 30_000 }).toBeGreaterThan(before);
+      await cloud.advance(60_000);
+    };
+    await audit();
+    expect(await alarm()).toBe('OK');
+
     await scaleReceiver(runs.rehearsal, 0);
+    const limits = { max_slot_wal_keep_size: '32MB', max_wal_size: '48MB', min_wal_size: '32MB' };
+    for (const [name, value] of Object.entries(limits))
+      await runs.sql('postgres', `ALTER SYSTEM SET ${name} = '${value}'`);
+    await runs.sql('postgres', 'SELECT pg_reload_conf()');
+    for (let i = 0; i < 8; i++) {
+      await runs.sql(
+        'postgres',
+        "SELECT count(pg_logical_emit_message(false, 'x', repeat('y', 1000000))) FROM generate_series(1, 16)",
+      );
+      await runs.sql('postgres', 'SELECT pg_switch_wal()');
+      await runs.sql('postgres', 'CHECKPOINT');
+    }
     await scaleReceiver(runs.rehearsal, 1);
-    const started = () => cloud.calls().some(({ input }) => String(input.name).startsWith('gap-orders-'));
-    await expect.poll(started, { timeout: 30_000 }).toBe(true);
+    const started = () => cloud.calls().find(({ input }) => String(input.name).startsWith('gap-orders-'));
+    await expect.poll(started, { timeout: 30_000 }).toBeDefined();
+    await cloud.advance(60_000);
+    expect(await alarm()).toBe('ALARM');
+
+    const stateMachineArn = String(started()?.input.stateMachineArn);
+    const ended = async () => {
+      const { executions } = await clients.sfn.send(new ListExecutionsCommand({ stateMachineArn }));
+      return executions?.find(({ name }) => name?.startsWith('gap-orders-'))?.status;
+    };
+    await expect.poll(ended, { timeout: 90_000, interval: 500 }).toBe('SUCCEEDED');
+    await audit();
+    expect(await alarm()).toBe('OK');
+    for (const name of Object.keys(limits)) await runs.sql('postgres', `ALTER SYSTEM RESET ${name}`);
+    await runs.sql('postgres', 'SELECT pg_reload_conf()');
   });
 });
 
