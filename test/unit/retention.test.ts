@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { walSegmentKey } from '../../lib/core/keys.ts';
+import { formatLsn } from '../../lib/core/lsn.ts';
 import { judgeLogical, type RetentionPolicy } from '../../lib/core/retention/backups.ts';
 import { type PlacedBackup, planRetention, type Store, type StoredObject } from '../../lib/core/retention/plan.ts';
-import { segmentName } from '../../lib/core/wal.ts';
+import { segmentName, timelineAt } from '../../lib/core/wal.ts';
 import { reach, readArchive } from '../../lib/core/wal-archive.ts';
 
 const day = 86_400_000;
@@ -179,9 +180,13 @@ const physicalHistories = fc
       { minLength: 1, maxLength: 25 },
     ),
     lost: fc.array(fc.nat(400), { maxLength: 3 }),
+    // A standby takes over: bytes of WAL, each a new timeline, of which the old primary went on for some segments.
+    forks: fc.array(fc.integer({ min: 1, max: 60 * mib }), { maxLength: 3 }),
+    diverged: fc.nat(3),
     after: fc.integer({ min: 0, max: 20 }),
   })
-  .map(({ backups: entries, lost, after }) => {
+  .map(({ backups: entries, lost, forks: given, diverged, after }) => {
+    const forks = [...new Set(given)].sort((a, b) => a - b).map(BigInt);
     let at = epoch;
     const backups: (PlacedBackup & { kind: 'physical' })[] = [];
     for (const [i, entry] of entries.entries()) {
@@ -195,7 +200,7 @@ const physicalHistories = fc
         verified: entry.verified,
         lockUntil: null,
         parentId: parent?.id ?? null,
-        timeline: 1,
+        timeline: 1 + forks.filter((fork) => fork <= lsnAt(at)).length,
         startLsn: lsnAt(at),
         prefix,
         keys: [`${prefix}manifest.json`, `${prefix}base.tar.zst`],
@@ -203,15 +208,40 @@ const physicalHistories = fc
     }
     const now = at + after * day;
     const end = Number(lsnAt(now) / BigInt(mib)) + 1;
-    const keys = Array.from({ length: end }, (_, nth) => nth)
-      .filter((nth) => !lost.includes(nth))
-      .map((nth) => walSegmentKey(orders, segmentName(1, BigInt(nth * mib), mib)));
-    return { backups, now, keys };
+    const written = [undefined, ...forks].flatMap((fork, i) => {
+      const first = Number((fork ?? 0n) / BigInt(mib));
+      const left = forks[i];
+      const behind = left === undefined ? end : Number(left / BigInt(mib)) + 1 + diverged;
+      return Array.from({ length: Math.max(0, Math.min(end, behind) - first) }, (_, n) => ({
+        timeline: i + 1,
+        nth: first + n,
+      }));
+    });
+    const keys = written
+      .filter((_, i) => !lost.includes(i))
+      .map(({ timeline, nth }) => walSegmentKey(orders, segmentName(timeline, BigInt(nth * mib), mib)));
+    const histories = new Map(
+      forks.map((_, i) => [
+        i + 2,
+        forks
+          .slice(0, i + 1)
+          .map((fork, j) => `${j + 1}\t${formatLsn(fork)}\tpromoted\n`)
+          .join(''),
+      ]),
+    );
+    return { backups, now, keys, histories };
   });
 
 /** Whether a recovery from what is stored gets to a moment. */
-function recoverable(backups: readonly PlacedBackup[], keys: readonly string[], moment: number): boolean {
-  const archive = readArchive(keys, mib);
+function recoverable(
+  backups: readonly PlacedBackup[],
+  keys: readonly string[],
+  histories: ReadonlyMap<number, string>,
+  timeline: number,
+  moment: number,
+): boolean {
+  const archive = readArchive(keys, mib, histories);
+  const ancestors = archive.histories.get(timeline) ?? [];
   const byId = new Map(backups.map((backup) => [backup.id, backup]));
   const whole = (backup: PlacedBackup | undefined): boolean =>
     backup?.kind === 'physical' && backup.verified && (backup.parentId === null || whole(byId.get(backup.parentId)));
@@ -220,34 +250,35 @@ function recoverable(backups: readonly PlacedBackup[], keys: readonly string[], 
       backup.kind === 'physical' &&
       whole(backup) &&
       backup.at <= moment &&
-      reach(archive, 1, backup.startLsn).end >= lsnAt(moment),
+      timelineAt(timeline, ancestors, backup.startLsn) === backup.timeline &&
+      reach(archive, timeline, backup.startLsn).end >= lsnAt(moment),
   );
 }
 
 describe('retention of base backups and WAL', () => {
   it('takes no moment of the window that could be recovered, in a thousand histories', () => {
     fc.assert(
-      fc.property(physicalHistories, fc.double({ min: 0, max: 1, noNaN: true }), ({ backups, now, keys }, where) => {
-        const walObjects = keys.map((key) => ({ key, bytes: mib, storedAt: epoch }));
-        const store = storeOf(backups, { wal: readArchive(keys, mib), walObjects });
-        const plan = planRetention(store, options(now));
-        const removed = new Set(plan.removals.map(({ key }) => key));
-        const kept = new Set(plan.keep.map(({ id }) => id));
-        const moment = now - Math.floor(policy.windowMs * where);
-        const left = backups.filter(({ id }) => kept.has(id));
-        if (recoverable(backups, keys, moment)) {
-          expect(
-            recoverable(
-              left,
-              keys.filter((key) => !removed.has(key)),
-              moment,
-            ),
-          ).toBe(true);
-        }
-        for (const { parentId } of left) if (parentId !== null) expect(kept).toContain(parentId);
-        const newest = backups.findLast(({ verified, parentId }) => verified && parentId === null);
-        if (newest && !backups.some((b) => b.at > newest.at && b.verified)) expect(kept).toContain(newest.id);
-      }),
+      fc.property(
+        physicalHistories,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        ({ backups, now, keys, histories }, where) => {
+          const walObjects = keys.map((key) => ({ key, bytes: mib, storedAt: epoch }));
+          const store = storeOf(backups, { wal: readArchive(keys, mib, histories), walObjects });
+          const plan = planRetention(store, options(now));
+          const removed = new Set(plan.removals.map(({ key }) => key));
+          const kept = new Set(plan.keep.map(({ id }) => id));
+          const moment = now - Math.floor(policy.windowMs * where);
+          const left = backups.filter(({ id }) => kept.has(id));
+          const rest = keys.filter((key) => !removed.has(key));
+          // Also what only an old primary wrote, on the timeline that everybody else has left.
+          for (const timeline of [1, ...histories.keys()])
+            if (recoverable(backups, keys, histories, timeline, moment))
+              expect(recoverable(left, rest, histories, timeline, moment)).toBe(true);
+          for (const { parentId } of left) if (parentId !== null) expect(kept).toContain(parentId);
+          const newest = backups.findLast(({ verified, parentId }) => verified && parentId === null);
+          if (newest && !backups.some((b) => b.at > newest.at && b.verified)) expect(kept).toContain(newest.id);
+        },
+      ),
       { numRuns: 1000 },
     );
   });
