@@ -204,11 +204,15 @@ async function storeGlobals(
   return storeDump(stream, store, tools, { zstdLevel, signal, onRawBytes: nothing, onWarning: nothing });
 }
 
-function recordOf(source: Source, { lsn, takenAt }: Snapshot, tables: DatabaseRecord['tables']): DatabaseRecord {
+function recordOf(
+  source: Source,
+  { lsn, takenAt, transactions }: Snapshot,
+  tables: DatabaseRecord['tables'],
+): DatabaseRecord {
   const { grants, owners, settings } = source.access;
   return {
     ...source.identity,
-    snapshot: { lsn, takenAt },
+    snapshot: { lsn, takenAt, transactions },
     selection: source.extent.selection,
     tables,
     sequences: source.sequences,

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import { requireChain } from '../lib/core/backup-chain.ts';
@@ -36,6 +37,8 @@ export interface Recovered {
   readonly lsn: string;
   /** Of the last transaction that was replayed; null when there was none after the backup. */
   readonly lastTransactionAt: string | null;
+  /** When the store was last asked for WAL, milliseconds since the epoch. */
+  readonly listedAt: number;
   readonly fetchSeconds: number;
   readonly replaySeconds: number;
   /** Bytes from the start of the backup to the end of the recovery. */
@@ -55,12 +58,13 @@ export async function planRecovery(
   lineage: Lineage,
   target: RecoveryTarget,
   { directory }: Pick<RecoverOptions, 'directory'>,
-): Promise<{ recovery: Recovery; chain: readonly PhysicalManifest[]; archive: WalArchive }> {
+): Promise<Pick<Prepared, 'recovery' | 'archive' | 'listedAt'> & { chain: readonly PhysicalManifest[] }> {
   const backups = await listBaseBackups(store, lineage);
   const [newest] = backups.slice(-1);
   if (!newest) {
     throw new PgdrError('BackupNotFound', `no verified base backup below s3://${store.bucket}/${basePrefix(lineage)}`);
   }
+  const listedAt = Date.now();
   const archive = await openWal(store, lineage, newest.walSegmentBytes);
   const recovery = chooseRecovery(target, backups, archive);
   const chain = requireChain(recovery.backup, backups);
@@ -73,7 +77,7 @@ export async function planRecovery(
     from: formatLsn(recovery.start),
     to: formatLsn(recovery.end),
   });
-  return { recovery, chain, archive };
+  return { recovery, chain, archive, listedAt };
 }
 
 /** PostgreSQL ends with an error when no transaction is later than the time: seen here before a byte is fetched. */
@@ -97,6 +101,18 @@ async function checkTime(
   );
 }
 
+/** A data directory that can be recovered, and the WAL that there is for it. */
+export interface Prepared {
+  readonly recovery: Recovery;
+  readonly archive: WalArchive;
+  /** When it was listed, milliseconds since the epoch. */
+  readonly listedAt: number;
+  readonly tools: ToolEnvironment;
+  readonly home: string;
+  readonly data: string;
+  readonly fetchSeconds: number;
+}
+
 /** Recovers into a throwaway server; whoever calls stops it. */
 export async function recover(
   store: ObjectStore,
@@ -104,23 +120,70 @@ export async function recover(
   target: RecoveryTarget,
   options: RecoverOptions,
 ): Promise<Recovered> {
-  const { directory, signal } = options;
+  return recoverPrepared(await prepareRecovery(store, lineage, target, options), store, lineage, target, options);
+}
+
+/** Plans, fetches and verifies: all that comes before the WAL. */
+export async function prepareRecovery(
+  store: ObjectStore,
+  lineage: Lineage,
+  target: RecoveryTarget,
+  options: RecoverOptions,
+): Promise<Prepared> {
+  const { directory } = options;
   const tools: ToolEnvironment = await toolsOnly(directory);
-  const { recovery, chain, archive } = await planRecovery(store, lineage, target, options);
-  const { backup, timeline, start, end } = recovery;
-  await requireMajor(tools, backup);
+  const { recovery, chain, archive, listedAt } = await planRecovery(store, lineage, target, options);
+  await requireMajor(tools, recovery.backup);
   const home = join(directory, 'clone');
   const began = Date.now();
+  await rm(home, { recursive: true, force: true });
   const data = await fetchChain(chain, store, home, tools, options);
   await disarm(data);
   const fetchSeconds = (Date.now() - began) / 1000;
   log('base backup fetched and verified', { seconds: fetchSeconds });
+  return { recovery, archive, listedAt, tools, home, data, fetchSeconds };
+}
 
-  const replayBegan = Date.now();
+export async function recoverPrepared(
+  prepared: Prepared,
+  store: ObjectStore,
+  lineage: Lineage,
+  target: RecoveryTarget,
+  options: RecoverOptions,
+): Promise<Recovered> {
+  const { recovery, archive, fetchSeconds } = prepared;
+  const { backup, timeline, start, end } = recovery;
+  const parameters = targetParameters(target, timeline);
+  const { clone, seconds, listedAt } = await replay(prepared, store, lineage, parameters, options);
+  try {
+    const { lsn, lastTransactionAt } = await readReached(clone);
+    if (target.kind === 'latest') await checkEnd({ store, archive, timeline }, parseLsn(lsn), end);
+    checkReached(target, lsn, lastTransactionAt);
+    log('recovered', { target: describeTarget(target), lsn, lastTransactionAt, seconds });
+    const walBytes = Number(parseLsn(lsn) - start);
+    const times = { lastTransactionAt, listedAt, fetchSeconds, replaySeconds: seconds };
+    return { clone, backup, timeline, lsn, walBytes, ...times };
+  } catch (error) {
+    await clone.stop();
+    throw error;
+  }
+}
+
+/** Replays WAL up to what the parameters say; a server that rests after a pause goes on from there. */
+export async function replay(
+  { recovery, archive, listedAt, home, data }: Prepared,
+  store: ObjectStore,
+  lineage: Lineage,
+  parameters: Readonly<Record<string, string>>,
+  { timeoutSeconds, signal, pause = false }: RecoverOptions & { readonly pause?: boolean },
+): Promise<{ clone: Clone; seconds: number; listedAt: number }> {
+  const began = Date.now();
+  const { backup, timeline, start, end } = recovery;
   const provider = await startWalProvider({
     store,
     lineage,
     archive,
+    listedAt,
     timeline,
     start,
     end,
@@ -132,26 +195,16 @@ export async function recover(
     const clone = await startClone({
       data,
       home,
-      recovery: { restore_command: provider.restoreCommand, ...targetParameters(target, timeline) },
+      recovery: { restore_command: provider.restoreCommand, ...parameters },
+      pause,
       limits: backup.limits,
       superusers: backup.superusers,
       major: Math.floor(backup.serverVersionNum / 10_000),
       walFailure: provider.failure,
-      timeoutSeconds: options.timeoutSeconds,
+      timeoutSeconds,
       signal,
     });
-    try {
-      const { lsn, lastTransactionAt } = await readReached(clone);
-      const replaySeconds = (Date.now() - replayBegan) / 1000;
-      if (target.kind === 'latest') await checkEnd({ store, archive, timeline }, parseLsn(lsn), end);
-      checkReached(target, lsn, lastTransactionAt);
-      log('recovered', { target: describeTarget(target), lsn, lastTransactionAt, seconds: replaySeconds });
-      const walBytes = Number(parseLsn(lsn) - start);
-      return { clone, backup, timeline, lsn, lastTransactionAt, fetchSeconds, replaySeconds, walBytes };
-    } catch (error) {
-      await clone.stop();
-      throw error;
-    }
+    return { clone, seconds: (Date.now() - began) / 1000, listedAt: provider.listedAt() };
   } finally {
     await provider.stop();
   }
@@ -169,7 +222,7 @@ async function requireMajor(tools: ToolEnvironment, backup: PhysicalManifest): P
   throw new PgdrError('PostgresMajorMismatch', `the base backup is of PostgreSQL ${major}, this task has ${own.text}`);
 }
 
-async function readReached({ connection }: Clone): Promise<{ lsn: string; lastTransactionAt: string | null }> {
+export async function readReached({ connection }: Clone): Promise<{ lsn: string; lastTransactionAt: string | null }> {
   const client = await connect(connection, 'pgdr recovery');
   try {
     const { rows } = await client.query(

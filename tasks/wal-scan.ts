@@ -2,8 +2,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
+import type { Commit } from '../lib/core/capture-point.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import { formatLsn } from '../lib/core/lsn.ts';
+import { formatLsn, parseLsn } from '../lib/core/lsn.ts';
 import { microseconds } from '../lib/core/recovery-target.ts';
 import { segmentName, segmentStart, timelineAt } from '../lib/core/wal.ts';
 import type { WalArchive } from '../lib/core/wal-archive.ts';
@@ -55,7 +56,54 @@ export async function lastTransactionTime(
   }
 }
 
+/** Segments before an LSN in which commits are looked for that did not show yet at that LSN: an instant before it. */
+const commitSegments = 2n;
+
+/** The commits of the stretch of WAL that ends with `lsn`, and of what follows it in the same segment and the next. */
+export async function commitsBefore(
+  { store, archive, timeline }: StoredWal,
+  lsn: bigint,
+  directory: string,
+  tools: ToolEnvironment,
+): Promise<Commit[]> {
+  const folder = join(directory, 'scan');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    const segmentBytes = BigInt(archive.segmentBytes);
+    const own = timelineAt(timeline, archive.histories.get(timeline) ?? [], lsn - 1n);
+    const last = segmentStart(lsn - 1n, archive.segmentBytes);
+    const paths: string[] = [];
+    for (let at = last - (commitSegments - 1n) * segmentBytes; at <= last + segmentBytes; at += segmentBytes) {
+      const name = segmentName(own, at < 0n ? 0n : at, archive.segmentBytes);
+      const content = at < 0n ? undefined : await segmentContent(store, archive, name);
+      if (!content) continue;
+      await writeFile(join(folder, name), content);
+      paths.push(join(folder, name));
+    }
+    // Given the first, it goes on to those that lie beside it.
+    return paths[0] === undefined ? [] : commitsOf(await transactions(paths[0], tools));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function commitsOf(output: string): Commit[] {
+  const pattern = /tx: +(\d+), lsn: ([0-9A-F]+\/[0-9A-F]+),.*desc: COMMIT(?:_PREPARED (\d+))?\b/g;
+  return [...output.matchAll(pattern)].map(([, tx, lsn, prepared]) => ({
+    xid: Number(prepared ?? tx),
+    start: parseLsn(lsn ?? ''),
+  }));
+}
+
 async function transactionTimes(path: string, tools: ToolEnvironment): Promise<bigint[]> {
+  const pattern = /desc: (?:COMMIT|ABORT)(?:_PREPARED)?\b.*?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{6}) UTC/g;
+  return [...(await transactions(path, tools)).matchAll(pattern)].map(([, day, clock]) =>
+    microseconds(`${day}T${clock}Z`),
+  );
+}
+
+/** What pg_waldump says of transactions, line by line. */
+async function transactions(path: string, tools: ToolEnvironment): Promise<string> {
   // It ends with an error where the WAL does, and has said by then what there was.
   const tool = startTool(
     'pg_waldump',
@@ -69,8 +117,7 @@ async function transactionTimes(path: string, tools: ToolEnvironment): Promise<b
   tool.process.stdin?.end();
   const output = await text(tool.process.stdout as NodeJS.ReadableStream);
   await tool.ended;
-  const pattern = /desc: (?:COMMIT|ABORT)(?:_PREPARED)?\b.*?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{6}) UTC/g;
-  return [...output.matchAll(pattern)].map(([, day, clock]) => microseconds(`${day}T${clock}Z`));
+  return output;
 }
 
 /**

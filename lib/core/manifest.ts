@@ -77,7 +77,15 @@ export const databaseSchema = z.object({
   ctype: z.string(),
   collationVersion: z.string().nullable(),
   extensions: z.array(z.object({ name: z.string(), version: z.string() })),
-  snapshot: z.object({ lsn, takenAt: timestamp }),
+  /** `transactions`: which it shows, `xmin:xmax:xip,…`; core/capture-point.ts. Backups of earlier versions lack it. */
+  snapshot: z.object({
+    lsn,
+    takenAt: timestamp,
+    transactions: z
+      .string()
+      .regex(/^\d+:\d+:(\d+(,\d+)*)?$/)
+      .optional(),
+  }),
   /** null: everything. Otherwise the backup is a partial one, and counts and lists below are of what it brings. */
   selection: resolvedSelectionSchema.nullable(),
   /** With no rows for those whose rows are left out. */

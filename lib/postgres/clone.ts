@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PgdrError } from '../core/errors.ts';
 import { type Connection, connect } from './connection.ts';
 import { type ToolEnvironment, toolEnvironment } from './tools.ts';
@@ -16,6 +17,10 @@ export interface Clone {
   readonly version: string;
   /** The last of its log. */
   said(): string;
+  /** Whether it stands still in its recovery, and can be read alone. */
+  readonly paused: boolean;
+  /** Ends it in such a way that another one can go on recovering from there. */
+  rest(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -28,6 +33,8 @@ export interface CloneOptions {
   readonly standby?: boolean;
   /** Parameters of the recovery: `restore_command`, `recovery_target_…`. */
   readonly recovery: Readonly<Record<string, string>>;
+  /** Whether it is to be read where it pauses at its target, before it takes writes. */
+  readonly pause?: boolean;
   /** What the source had, as a lower bound: max_connections and its like. */
   readonly limits: Readonly<Record<string, number>>;
   readonly superusers: readonly string[];
@@ -88,7 +95,8 @@ const fast: Readonly<Record<string, string>> = {
 /** 14 writes the hyphen. */
 const readyToBeRead = /LOG: {2}database system is ready to accept read[- ]only connections/;
 const readyToWrite = /LOG: {2}database system is ready to accept connections/;
-
+/** Milliseconds for a last checkpoint without fsync. */
+const restPatience = 120_000;
 const port = 5432;
 /** Unix sockets have paths of 107 bytes at most, on some systems 103. */
 const longestSocketPath = 100;
@@ -113,7 +121,7 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
     ident_file: ident as string,
     unix_socket_directories: sockets,
     port: String(port),
-    ...(options.standby && { hot_standby: 'on' }),
+    ...((options.standby || options.pause) && { hot_standby: 'on' }),
     ...recovery,
   };
   const socket: Connection = {
@@ -129,19 +137,30 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
   const server = spawn('postgres', ['-D', data, ...arguments_], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const entrance = options.standby ? readyToBeRead : readyToWrite;
   let log = '';
-  const ready = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<{ paused: boolean }>();
   server.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = `${log}${text}`.slice(-32_768);
-    if (entrance.test(log)) ready.resolve();
+    if (entrance.test(log)) ready.resolve({ paused: false });
+    // It pauses only where it can be read.
+    if (/LOG: {2}pausing at the end of recovery/.test(log)) ready.resolve({ paused: true });
   });
   const exited = new Promise<void>((resolve) => {
     server.once('error', () => resolve());
     server.once('exit', () => resolve());
   });
+  const end = (how: 'SIGINT' | 'SIGQUIT') => {
+    if (server.exitCode === null && server.signalCode === null) server.kill(how);
+  };
   const stop = async () => {
-    if (server.exitCode === null && server.signalCode === null) server.kill('SIGQUIT');
+    end('SIGQUIT');
     await exited;
     await rm(sockets, { recursive: true, force: true });
+  };
+  const rest = async () => {
+    end('SIGINT');
+    // What it leaves behind in any case is whole: recovery would only begin further back.
+    await Promise.race([exited, sleep(restPatience, undefined, { ref: false })]);
+    await stop();
   };
   const limit = AbortSignal.timeout(options.timeoutSeconds * 1000);
   const given = Promise.withResolvers<never>();
@@ -149,13 +168,16 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
   for (const one of [signal, limit]) one.addEventListener('abort', giveUp, { once: true });
   try {
     signal.throwIfAborted();
-    await Promise.race([ready.promise, given.promise, exited.then(() => Promise.reject(new Error('it ended')))]);
+    const ended = exited.then(() => Promise.reject(new Error('it ended')));
+    const { paused } = await Promise.race([ready.promise, given.promise, ended]);
     const connection = await enter(socket, options.superusers);
     return {
       connection,
       tools: await toolEnvironment(connection, home),
       version: await versionOf(connection),
       said: () => log,
+      paused,
+      rest,
       stop,
     };
   } catch (cause) {

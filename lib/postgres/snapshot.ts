@@ -6,7 +6,10 @@ import { type Connection, connect } from './connection.ts';
 export interface Snapshot {
   /** For `SET TRANSACTION SNAPSHOT` and pg_dump's `--snapshot`. */
   readonly id: string;
+  /** Read right after the snapshot was taken: what it shows was written before. */
   readonly lsn: string;
+  /** Which transactions it shows, as pg_current_snapshot writes it: `xmin:xmax:those under way between them`. */
+  readonly transactions: string;
   /** RFC 3339 with microseconds, by the server's clock. */
   readonly takenAt: string;
   /** Proves that the snapshot still stands; throws `SourceChanged`, with what became of session and server, when not. */
@@ -34,13 +37,13 @@ export async function exportSnapshot(connection: Connection): Promise<Snapshot> 
   try {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     const { rows } = await client.query(`
-      SELECT pg_export_snapshot() AS id,
+      SELECT pg_export_snapshot() AS id, pg_current_snapshot()::text AS transactions,
              CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text AS lsn,
              ${rfc3339('clock_timestamp()')} AS "takenAt", ${serverStart} AS "serverStart"`);
     const { serverStart: start, ...taken } = rows[0];
     const serverSince = () => compareStart(connection, start);
     return {
-      ...(taken as Pick<Snapshot, 'id' | 'lsn' | 'takenAt'>),
+      ...(taken as Pick<Snapshot, 'id' | 'lsn' | 'transactions' | 'takenAt'>),
       serverSince,
       async check() {
         try {

@@ -12,6 +12,7 @@ import { type PostgresServer, startPostgres } from '../../lib/cli/rehearse/postg
 import { serverAccount } from '../../lib/cli/rehearse/unprivileged.ts';
 import type { Failure } from '../../lib/core/errors.ts';
 import * as keys from '../../lib/core/keys.ts';
+import type { BackupSummary, ProofSummary } from '../../lib/core/outcome.ts';
 import type { PhysicalManifest } from '../../lib/core/physical-manifest.ts';
 import { describeCluster, readBackupEnd } from '../../lib/postgres/cluster.ts';
 import type { Connection } from '../../lib/postgres/connection.ts';
@@ -36,6 +37,10 @@ export interface PhysicalRuns {
   ship(): Promise<void>;
   /** Stores what is written of the current segment as a part of it. */
   shipPart(): Promise<bigint>;
+  /** A logical backup of the database `postgres`: what the source shows, for a restore test to compare with. */
+  capture(): Promise<BackupSummary>;
+  /** The restore test of the newest base backup. */
+  restoreTest(): Promise<{ readonly failure?: Failure; readonly proof?: ProofSummary }>;
   /** Recovers to the target, and asks the recovered server for one row each. */
   recover(target: unknown, questions?: readonly string[]): Promise<RecoveryAnswer>;
   close(): Promise<void>;
@@ -59,7 +64,7 @@ export async function startPhysicalRuns({ bin, settings }: PhysicalOptions): Pro
   const directory = mkdtempSync(join(tmpdir(), 'physical-'));
   await chmod(directory, 0o755);
   const s3 = await startS3();
-  s3.bucket('backups', { VersioningConfiguration: { Status: 'Enabled' } });
+  s3.bucket('backups', { VersioningConfiguration: { Status: 'Enabled' }, ObjectLockEnabled: true });
   const store: ObjectStore = { s3: s3.client({ maxAttempts: 3 }), bucket: 'backups' };
   const server = await startPostgres({
     bin,
@@ -83,6 +88,9 @@ export async function startPhysicalRuns({ bin, settings }: PhysicalOptions): Pro
   };
   const ask = async <T>(sql: string): Promise<T> => (await client.query(sql)).rows[0] as T;
   let backups = 0;
+  const apart = <T>(job: object) =>
+    runApart<T>(bin, s3.endpoint, { ...job, lineage, connection, attempt: `test${attempts++}` });
+  let attempts = 0;
 
   const runs: PhysicalRuns = {
     server,
@@ -141,8 +149,13 @@ export async function startPhysicalRuns({ bin, settings }: PhysicalOptions): Pro
       }
       return to;
     },
-    recover: (target, questions = []) =>
-      recoverApart({ bin, directory, endpoint: s3.endpoint, lineage, target, questions }),
+    async capture() {
+      const { taken, failure } = await apart<{ taken?: BackupSummary; failure?: Failure }>({ work: 'capture' });
+      if (!taken) throw new Error(failure?.message);
+      return taken;
+    },
+    restoreTest: () => apart({ work: 'restore-test' }),
+    recover: (target, questions = []) => apart({ work: 'recover', target, questions }),
     async close() {
       await client.end().catch(() => {});
       await server.stop();
@@ -153,15 +166,8 @@ export async function startPhysicalRuns({ bin, settings }: PhysicalOptions): Pro
   return runs;
 }
 
-/** PostgreSQL does not run as root: a process of its own, as the account that may, recovers and answers questions. */
-async function recoverApart(job: {
-  bin: string;
-  directory: string;
-  endpoint: string;
-  lineage: keys.Lineage;
-  target: unknown;
-  questions: readonly string[];
-}): Promise<RecoveryAnswer> {
+/** PostgreSQL does not run as root: a process of its own, as the account that may, does the work of a task. */
+async function runApart<T>(bin: string, endpoint: string, job: object): Promise<T> {
   const account = serverAccount();
   const home = mkdtempSync(join(tmpdir(), 'recovery-'));
   if (account) chownSync(home, account.uid, account.gid);
@@ -170,8 +176,8 @@ async function recoverApart(job: {
     [join(import.meta.dirname, 'physical-recovery.ts'), JSON.stringify({ ...job, home })],
     {
       env: {
-        PATH: `${job.bin}:${process.env.PATH}`,
-        AWS_ENDPOINT_URL: job.endpoint,
+        PATH: `${bin}:${process.env.PATH}`,
+        AWS_ENDPOINT_URL: endpoint,
         AWS_REGION: 'eu-central-1',
         AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
         AWS_SECRET_ACCESS_KEY: 'secret',
@@ -185,5 +191,5 @@ async function recoverApart(job: {
   rmSync(home, { recursive: true, force: true });
   const last = output.trim().split('\n').at(-1) ?? '';
   if (process.env.PGDR_TEST_LOG) console.log(output);
-  return JSON.parse(last) as RecoveryAnswer;
+  return JSON.parse(last) as T;
 }

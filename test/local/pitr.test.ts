@@ -149,9 +149,13 @@ describe('a base backup', () => {
 
 describe('a restore test of base backup and WAL', () => {
   it('proves what can be recovered, and how much would be lost', async () => {
+    // It has the hashes that the recovered server is compared with.
+    expect((await runs.rehearsal.run('backup-logical')).failure).toBeUndefined();
+    await stored();
     const { outcome, failure } = await runs.rehearsal.run('restore-test', 'restore-test-physical');
     expect(failure).toBeUndefined();
     expect(outcome?.proof).toMatchObject({ level: 'L5', databases: ['orders'] });
+    expect(outcome?.proof?.tables).toBeGreaterThan(5);
     expect(outcome?.proof?.reportKey).toContain('/recovery-proofs/');
     expect(outcome?.proof?.rpoSeconds).toBeGreaterThan(0);
   });

@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it, test, vi } from 'vitest';
@@ -81,6 +81,40 @@ describe.each(majors.filter((major) => !absent.includes(major)))('PostgreSQL %i'
     const { failure, answers } = await runs.recover({ kind: 'time', time: at }, [rows]);
     expect(failure).toBeUndefined();
     expect(answers).toEqual([before]);
+  });
+
+  it('is compared with its source in a restore test, and a write that its disk has lost is found', async () => {
+    await runs.client.query('CREATE TABLE quiet (id int PRIMARY KEY, text text)');
+    await runs.client.query("INSERT INTO quiet SELECT i, 'untouched' FROM generate_series(1, 500) i");
+    await runs.client.query('CREATE UNLOGGED TABLE scratch AS SELECT 1 AS gone');
+    await runs.backup();
+    await runs.capture();
+    await runs.client.query("INSERT INTO ledger (text) VALUES ('after the capture')");
+    await runs.ship();
+    const sound = await runs.restoreTest();
+    expect(sound.failure).toBeUndefined();
+    expect(sound.proof).toMatchObject({ level: 'L5' });
+    expect(sound.proof?.tables).toBeGreaterThanOrEqual(3);
+
+    // A disk that has lost a write: the server goes on with the page in its memory, the base backup copies the old
+    // one, and its checksum is right.
+    const settle = 'VACUUM (FREEZE) quiet; CHECKPOINT';
+    for (const statement of settle.split('; ')) await runs.client.query(statement);
+    const { path } = await ask("SELECT pg_relation_filepath('quiet') AS path");
+    const file = join(runs.directory, 'source', 'data', path);
+    const before = readFileSync(file);
+    await runs.client.query("UPDATE quiet SET text = 'changed' WHERE id = 250");
+    for (const statement of settle.split('; ')) await runs.client.query(statement);
+    expect(readFileSync(file).equals(before)).toBe(false);
+    writeFileSync(file, before);
+    await runs.backup();
+    await runs.capture();
+    await runs.ship();
+    const { failure } = await runs.restoreTest();
+    expect(failure?.error).toBe('ContentDiffers');
+    expect(failure?.message).toContain('public.quiet differs from the snapshot');
+    expect(failure?.message).not.toContain('public.ledger');
+    await runs.client.query('DROP TABLE quiet, scratch');
   });
 
   describe.runIf(major >= 17)('with increments', () => {
