@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { listBaseBackups } from '../lib/aws/base-backups.ts';
 import { extendLock, type ObjectStore, openStore, putOnce } from '../lib/aws/object-store.ts';
 import { readSecret } from '../lib/aws/secret.ts';
 import { type Basis, chooseBasis } from '../lib/core/backup-chain.ts';
@@ -15,9 +16,9 @@ import { connect, parseConnection } from '../lib/postgres/connection.ts';
 import { refuseManaged } from '../lib/postgres/managed.ts';
 import { makeManifest } from './base-backup-manifest.ts';
 import { storeBaseBackup } from './base-backup-store.ts';
+import { checkChain } from './check-chain.ts';
 import type { JobContext } from './job.ts';
 import { log } from './log.ts';
-import { checkChain, listBaseBackups } from './stored-base-backups.ts';
 import { openWal } from './wal-store.ts';
 
 /**

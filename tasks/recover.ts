@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { listBaseBackups } from '../lib/aws/base-backups.ts';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import { requireChain } from '../lib/core/backup-chain.ts';
 import { PgdrError } from '../lib/core/errors.ts';
@@ -20,10 +21,10 @@ import { type Clone, startClone } from '../lib/postgres/clone.ts';
 import { connect } from '../lib/postgres/connection.ts';
 import { rfc3339 } from '../lib/postgres/snapshot.ts';
 import { type ToolEnvironment, toolEnvironment, toolVersion } from '../lib/postgres/tools.ts';
+import { checkChain } from './check-chain.ts';
 import { fetchChain } from './combine-base.ts';
 import { disarm } from './fetch-base.ts';
 import { log } from './log.ts';
-import { checkChain, listBaseBackups } from './stored-base-backups.ts';
 import { startWalProvider } from './wal-provider.ts';
 import { checkEnd, lastTransactionTime } from './wal-scan.ts';
 import { openWal } from './wal-store.ts';

@@ -21,6 +21,7 @@ export async function restoreAt(
   const planned = async (clients: Clients, settings: DatabaseSettings) => {
     const input = givenOf(request);
     const recovery = await plan(clients, settings, target);
+    requireDatabase(recovery, request);
     return { input, description: describe(database, clients.region, target, recovery, input) };
   };
   return showAndRun(database, options, planned, render);
@@ -68,6 +69,17 @@ async function plan(clients: Clients, settings: DatabaseSettings, target: Recove
     if (parsed?.kind === 'history') histories.set(parsed.timeline, await read(key));
   }
   return chooseRecovery(target, backups, readArchive(wal, backups.at(-1)?.walSegmentBytes ?? 2 ** 24, histories));
+}
+
+/** One database is restored: which one, is to be said before a whole server is recovered for it. */
+function requireDatabase({ backup }: Recovery, { fromDatabase }: RestoreRequest): void {
+  const own = backup.databases.map(({ name }) => name).filter((name) => name !== 'postgres');
+  if (fromDatabase !== null || own.length <= 1) return;
+  throw new CliError('RequestInvalid', `The server holds ${own.join(', ')}: name one with --database.`, {
+    exit: exitCode.usage,
+    intact: 'Nothing was started.',
+    tryNext: 'For the server as a whole: docs/runbooks/server-by-hand.md.',
+  });
 }
 
 /** What `--dry-run --json` prints; documented in docs/cli.md. */

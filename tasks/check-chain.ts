@@ -1,16 +1,6 @@
-import { getText, list, type ObjectStore, sizeOf } from '../lib/aws/object-store.ts';
+import { type ObjectStore, sizeOf } from '../lib/aws/object-store.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import { basePrefix, type Lineage, manifestKey, prefixOfManifest, verificationKey } from '../lib/core/keys.ts';
-import { type PhysicalManifest, parsePhysicalManifest } from '../lib/core/physical-manifest.ts';
-
-/** The verified base backups of a lineage, the oldest first. */
-export async function listBaseBackups(store: ObjectStore, lineage: Lineage): Promise<PhysicalManifest[]> {
-  const keys = new Set(await Array.fromAsync(list(store, basePrefix(lineage))));
-  const verified = [...keys].filter(
-    (key) => key === manifestKey(prefixOfManifest(key)) && keys.has(verificationKey(prefixOfManifest(key))),
-  );
-  return Promise.all(verified.sort().map(async (key) => parsePhysicalManifest(await getText(store, key), key)));
-}
+import type { PhysicalManifest } from '../lib/core/physical-manifest.ts';
 
 /**
  * Looks whether every object of a chain is there in its size, before anything is built on it or recovered from it. What
