@@ -62,7 +62,13 @@ export async function compareWithSource(
       recovery_target_inclusive: 'off',
       recovery_target_action: 'pause',
     };
-    const { clone } = await replay(prepared, store, settings, target, { ...options, pause: true });
+    let clone: Clone;
+    try {
+      ({ clone } = await replay(prepared, store, settings, target, { ...options, pause: true }));
+    } catch (error) {
+      if (!(error instanceof PgdrError) || error.name !== 'RecoveryTargetUnreachable') throw error;
+      return { databases, why: error.message, lastTransactionAt, resumable: true };
+    }
     try {
       lastTransactionAt = (await readReached(clone)).lastTransactionAt ?? lastTransactionAt;
       for (const point of group) {

@@ -143,6 +143,8 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
     if (entrance.test(log)) ready.resolve({ paused: false });
     // It pauses only where it can be read.
     if (/LOG: {2}pausing at the end of recovery/.test(log)) ready.resolve({ paused: true });
+    // From 14 on it waits for ever then.
+    if (unreadable.test(log)) ready.reject(new Error('it cannot be read'));
   });
   const exited = new Promise<void>((resolve) => {
     server.once('error', () => resolve());
@@ -189,6 +191,9 @@ export async function startClone(options: CloneOptions): Promise<Clone> {
   }
 }
 
+/** The source was restarted with larger limits after the base backup: no matter at the end, but until then. */
+const unreadable = /hot standby is not possible because/;
+
 /** Where the path of a socket fits: a task's own folder may lie deep in another system's. */
 async function socketFolder(home: string): Promise<string> {
   for (const parent of [home, tmpdir(), '/tmp']) {
@@ -233,6 +238,13 @@ function explain(log: string, cause: unknown): PgdrError {
     .split('\n')
     .filter((line) => /(FATAL|PANIC):/.test(line) && !/starting up|not yet accepting/.test(line));
   const said = fatal[0]?.replace(/^.*?(FATAL|PANIC): +/, '') ?? log.trim().split('\n').at(-1) ?? '';
+  if (unreadable.test(log)) {
+    return new PgdrError(
+      'RecoveryTargetUnreachable',
+      'the source had larger limits then (max_connections and its like) than at the base backup, so that it cannot be read before its recovery has ended',
+      { cause },
+    );
+  }
   if (/recovery ended before configured recovery target was reached/.test(log)) {
     return new PgdrError('RecoveryTargetUnreachable', 'the stored WAL ends before the target that was asked for', {
       cause,
