@@ -22,6 +22,8 @@ export interface Comparison {
   /** Why there is none of the others. */
   readonly why: string;
   readonly lastTransactionAt: string | null;
+  /** What replaying took until the comparison; the recovery needs it in any case. */
+  readonly replaySeconds: number;
   /** Whether the recovery can go on from here; otherwise the data directory was used up. */
   readonly resumable: boolean;
 }
@@ -55,6 +57,8 @@ export async function compareWithSource(
   const databases = new Map<string, DatabaseComparison>();
   let said = why;
   let lastTransactionAt: string | null = null;
+  let replaySeconds = 0;
+  const result = (resumable: boolean) => ({ databases, why: said, lastTransactionAt, replaySeconds, resumable });
   for (const [lsn, group] of Map.groupBy(points, (point) => point.lsn)) {
     const target = {
       recovery_target_timeline: String(prepared.recovery.timeline),
@@ -64,10 +68,13 @@ export async function compareWithSource(
     };
     let clone: Clone;
     try {
-      ({ clone } = await replay(prepared, store, settings, target, { ...options, pause: true }));
+      const replayed = await replay(prepared, store, settings, target, { ...options, pause: true });
+      clone = replayed.clone;
+      replaySeconds += replayed.seconds;
     } catch (error) {
       if (!(error instanceof PgdrError) || error.name !== 'RecoveryTargetUnreachable') throw error;
-      return { databases, why: error.message, lastTransactionAt, resumable: true };
+      said = error.message;
+      return result(true);
     }
     try {
       lastTransactionAt = (await readReached(clone)).lastTransactionAt ?? lastTransactionAt;
@@ -79,9 +86,9 @@ export async function compareWithSource(
     } finally {
       await clone.rest();
     }
-    if (!clone.paused) return { databases, why: said, lastTransactionAt, resumable: false };
+    if (!clone.paused) return result(false);
   }
-  return { databases, why: said, lastTransactionAt, resumable: true };
+  return result(true);
 }
 
 /** The points of the newest logical backup that lies within what is recovered, in the order of the WAL. */
@@ -112,7 +119,9 @@ async function findPoints(
       if ('why' in point) why = `${manifest.id}: ${point.why}`;
       else if (point.lsn >= parseLsn(backup.stopLsn)) points.push({ database, transactions, lsn: point.lsn });
     }
-    if (points.length > 0) return { points: points.sort((a, b) => (a.lsn < b.lsn ? -1 : 1)), why };
+    if (points.length === 0) continue;
+    if (points.length === manifest.databases.length) why = `logical backup ${manifest.id} does not hold this database`;
+    return { points: points.sort((a, b) => (a.lsn < b.lsn ? -1 : 1)), why };
   }
   return { points: [], why };
 }

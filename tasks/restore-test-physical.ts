@@ -40,7 +40,7 @@ export async function restoreTestPhysical(context: JobContext): Promise<ProofSum
   const compareBegan = Date.now();
   const comparison = await compareWithSource(prepared, store, settings, options);
   const whole = comparison.resumable ? prepared : await prepareRecovery(store, settings, target, options);
-  const compareSeconds = (Date.now() - compareBegan) / 1000;
+  const compareSeconds = (Date.now() - compareBegan) / 1000 - comparison.replaySeconds;
   const recovered = await recoverPrepared(whole, store, settings, target, options);
   const { clone, backup } = recovered;
   try {
