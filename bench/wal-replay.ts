@@ -44,7 +44,8 @@ try {
     const { status } = spawnSync(join(bin, 'pgbench'), [...args, ...target, 'postgres'], { env, stdio: 'ignore' });
     if (status !== 0) throw new Error(`pgbench ended with ${status}`);
   };
-  pgbench('-i', '-s', '20', '-q');
+  // Small, so that most of the WAL are records and few are images of pages.
+  pgbench('-i', '-s', '5', '-q');
   const client = await server.connect('postgres');
   const cluster = await describeCluster(client);
   const id = '20260101T000000Z-bench0';
