@@ -2,6 +2,7 @@ import { listBaseBackups } from '../aws/base-backups.ts';
 import { newestCommitAt } from '../aws/recoverable-window.ts';
 import { parseWalKey, walPrefix } from '../core/keys.ts';
 import { formatLsn } from '../core/lsn.ts';
+import type { PhysicalManifest } from '../core/physical-manifest.ts';
 import type { DatabaseSettings } from '../core/settings.ts';
 import { parseWalIdentity, readArchive, type WalArchive } from '../core/wal-archive.ts';
 import { microsecondsToText } from '../core/wal-records.ts';
@@ -64,12 +65,15 @@ async function toRange(
   const seconds = last === null ? null : (Date.parse(last) - Date.parse(from.backup.stoppedAt)) / 1000;
   return {
     timeline,
-    from: { at: from.backup.stoppedAt, lsn: formatLsn(from.lsn), why: `base backup ${from.backup.id} was complete` },
+    from: { at: from.backup.stoppedAt, lsn: formatLsn(from.lsn), why: `${nameOf(from.backup)} was complete` },
     to: { at: last, lsn: formatLsn(to.lsn), why: wordsFor(to.because, timeline) },
     seconds,
     baseBackups: backups.map(({ id, parentId }) => ({ id, parentId })),
   };
 }
+
+const nameOf = ({ id, parentId }: PhysicalManifest): string =>
+  parentId === null ? `base backup ${id}` : `base backup ${id}, which builds on ${parentId},`;
 
 function wordsFor(end: End, timeline: number): string {
   switch (end.kind) {
