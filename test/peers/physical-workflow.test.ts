@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { GetParameterCommand, PutParameterCommand } from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { database, system } from '../../lib/cli/rehearse/rehearsal.ts';
+import { database, region, rehearsalConfig, system } from '../../lib/cli/rehearse/rehearsal.ts';
 import { findMajor } from '../../lib/cli/setup/postgres-binaries.ts';
 import { physicalSettingsParameterName } from '../../lib/config/names.ts';
 import { scaleReceiver } from '../local/rehearsal-strikes.ts';
@@ -57,6 +59,27 @@ describe.runIf(postgres)('base backups that are asked to be increments', () => {
     const backup = await backUp();
     expect(backup?.physical).toMatchObject({ parentId: ids[1], fullBecause: null });
     expect(backup?.bytes).toBeLessThan(2_000_000);
+  });
+
+  it('are listed with what they build on', async () => {
+    const { cloud } = runs.rehearsal;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['bin/pgdr.ts', 'list', database, '--physical', '--json'],
+      {
+        env: {
+          ...process.env,
+          ...cloud.environment(region),
+          PGDR_CONFIG: rehearsalConfig,
+          PGDR_REHEARSE_MAJOR: '17',
+          PGDR_REHEARSE_RESTORE_MAJOR: '17',
+        },
+      },
+    );
+    const listed = JSON.parse(stdout) as { id: string; parentId: string | null; usable: boolean }[];
+    expect(listed.map(({ id }) => id)).toEqual(ids.toReversed());
+    expect(listed.map(({ usable }) => usable)).toEqual([true, true, true]);
+    expect(listed[0]?.parentId).toBe(ids[1]);
   });
 
   it('are restored as a chain, compared with the source', async () => {
