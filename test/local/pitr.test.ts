@@ -250,7 +250,7 @@ describe('the recovery region by itself', () => {
       child.on('close', (code) => done({ code, result: JSON.parse(text) }));
     });
 
-  beforeAll(async () => {
+  it('is what is left, with all that was stored by then', async () => {
     const { cloud, source } = runs.rehearsal;
     const { user: username, password } = source.server.superuser;
     const SecretString = JSON.stringify({ ...source.secret, username, password });
