@@ -1,6 +1,6 @@
 /**
  * Installs PostgreSQL majors that this system does not have, beside it: `node bin/majors.mjs [major …]`, by default
- * those of `suites`. Plain Node 20 or newer, and apt. Each comes from a release of Debian or Ubuntu that carries it, with
+ * those that Debian carries. Plain Node 20 or newer, and apt. Each comes from a release of Debian or Ubuntu that carries it, with
  * a C library of its own, unpacked into .pgdr/majors/<major>/root; .pgdr/majors/<major>/bin holds programs that run
  * it where it lies. No root is needed, no package of this system is touched and no service is started. What is
  * there already is left alone.
@@ -225,7 +225,8 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 try {
-  const wanted = asked.length > 0 ? asked : Object.keys(suites).filter((major) => !ofSystem(major));
+  const wanted =
+    asked.length > 0 ? asked : Object.keys(suites).filter((major) => suites[major][0] === 'debian' && !ofSystem(major));
   requireTools();
   const started = Date.now();
   const directory = majorsDirectory();

@@ -15,9 +15,11 @@ import type { ProofReport } from '../../lib/core/proof.ts';
 /**
  * Backups and restores on PostgreSQL 13 to 18 themselves, and into newer ones as an upgrade would be. The
  * servers and their pg_dump and pg_restore are the judges; `node bin/majors.mjs` installs what this system lacks.
+ * 14 and 16, which no release of Debian carried, are judged where they are: `node bin/majors.mjs 14 16`.
  */
 const majors = new Map([13, 14, 15, 16, 17, 18].map((major) => [major, findMajor(major)]));
-const absent = [...majors].filter(([, found]) => !found).map(([major]) => major);
+const optional = [14, 16];
+const absent = [...majors].filter(([major, found]) => !found && !optional.includes(major)).map(([major]) => major);
 const missing = `MISSING JUDGE: PostgreSQL ${absent.join(' and ')}, so nothing was judged here. Try: node bin/majors.mjs`;
 const postgres = (major: number): PostgresBinaries => {
   const found = majors.get(major);
@@ -47,7 +49,12 @@ const pairs = [
   [13, 18],
 ] as const;
 
-describe.runIf(absent.length === 0).each(pairs)('PostgreSQL %i into %i', (from, to) => {
+const judged = pairs.filter(([from]) => majors.get(from) || !optional.includes(from));
+const left = pairs.filter((pair) => !judged.includes(pair)).map(([from]) => from);
+if (left.length > 0)
+  test.skip(`PostgreSQL ${left.join(' and ')}. Try: node bin/majors.mjs ${left.join(' ')}`, () => {});
+
+describe.runIf(absent.length === 0).each(judged)('PostgreSQL %i into %i', (from, to) => {
   describe('pgdr rehearse', () => {
     let result: RehearsalResult;
 
