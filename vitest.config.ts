@@ -21,7 +21,7 @@ export default defineConfig({
       project('workflows', 60_000),
       project('infra', 180_000),
       project('local', 300_000, false),
-      project('scenarios', 600_000, false),
+      project('scenarios', 600_000),
       project('faults', 300_000, false),
       project('peers', 600_000, false),
     ],

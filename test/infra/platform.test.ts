@@ -376,7 +376,13 @@ test('no function may do more than its work', () => {
     VerifyObjects: [...read, 's3:GetObjectVersion'].sort(),
     ConfirmVerification: [...read, 'kms:GenerateDataKey', 's3:PutObject'].sort(),
     RecordOutcome: [],
-    WalAuditFunction: [...read, 's3:ListBucketVersions', 'ssm:GetParameter'].sort(),
+    WalAuditFunction: [
+      ...read,
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      's3:ListBucketVersions',
+      'ssm:GetParameter',
+    ].sort(),
     NotificationsNotify: ['kms:Decrypt', 'kms:GenerateDataKey', 'secretsmanager:GetSecretValue', 'sqs:SendMessage'],
     PosturePublish: [...read, 'cloudwatch:PutMetricData', 'ecs:DescribeTaskDefinition', 'ssm:GetParameter'].sort(),
   });
