@@ -15,6 +15,7 @@ import { log } from './log.ts';
 import { checkExtensions, fillDatabase, withClient } from './restore.ts';
 import * as databases from './restore-database.ts';
 import { createMissingRoles, fetchGlobals } from './restore-globals.ts';
+import { requireValidIndexes } from './restore-indexes.ts';
 import { copySchema, restoreInto } from './restore-into.ts';
 import { claimDatabase, hostOf, openTarget, requireCreateDatabase, type Target } from './restore-target.ts';
 import { type Definitions, fetchDefinitions, type RestoreOptions } from './restore-tools.ts';
@@ -129,20 +130,23 @@ async function restoreTo(work: Work): Promise<Done> {
     return { rows, omitted, replaced };
   }
   if (state !== 'filled') {
-    const rows = await makeDatabase(work, name, state);
-    return { rows, omitted: plan.omitted, replaced: false };
+    return { ...(await makeDatabase(work, name, state)), replaced: false };
   }
   const fresh = sibling(name, 'replacing');
-  const rows = await makeDatabase(work, fresh, await claimDatabase(target, fresh));
+  const made = await makeDatabase(work, fresh, await claimDatabase(target, fresh));
   await databases.replaceDatabase(target.control, name, fresh, sibling(name, 'replaced'));
-  return { rows, omitted: plan.omitted, replaced: true };
+  return { ...made, replaced: true };
 }
 
 /** A name of pgdr's own beside a database: the same in each attempt, so that the next one finds what the last left. */
 const sibling = (name: string, purpose: string): string => `${shorten(name, 45)}_pgdr_${purpose}`;
 
-/** Makes a database, marked as incomplete until its content was compared with the manifest. Gives the rows. */
-async function makeDatabase(work: Work, name: string, state: databases.DatabaseState): Promise<string> {
+/** Makes a database, marked as incomplete until its content was compared with the manifest. */
+async function makeDatabase(
+  work: Work,
+  name: string,
+  state: databases.DatabaseState,
+): Promise<Pick<Done, 'rows' | 'omitted'>> {
   const { manifest, plan, definitions, store, target, options, request } = work;
   const { control } = target;
   if (state === 'filled')
@@ -158,15 +162,17 @@ async function makeDatabase(work: Work, name: string, state: databases.DatabaseS
     await fillDatabase(name, plan, manifest, definitions, store, target, options);
     const rows = await verifyDatabase(target, name, manifest, plan.tables);
     log('content compared', { tables: plan.tables.length, rows });
-    await withClient(target, name, async (client) => {
+    const invalid = await withClient(target, name, async (client) => {
+      const left = await requireValidIndexes(client, definitions.toc, plan, manifest);
       if (request.toSchema !== null) await databases.renameSchema(client, schemaOf(plan), request.toSchema);
       if (plan.selection === null) {
         await databases.describeDatabase(client, definitions.toc, name, { comment: false });
       }
+      return left;
     });
     await work.context.stillWanted();
     await databases.markRestored(control, name, manifest.id, manifest.snapshot.takenAt);
-    return rows;
+    return { rows, omitted: [...plan.omitted, ...invalid] };
   } catch (error) {
     options.signal.throwIfAborted();
     throw failure(error, 'RestoreIncomplete', `database ${name} is left, marked as incomplete`);
@@ -174,14 +180,14 @@ async function makeDatabase(work: Work, name: string, state: databases.DatabaseS
 }
 
 /** Another schema name in a database with other data: by way of a database of its own, where it can be renamed. */
-async function besideRenamed(work: Work, schema: string): Promise<{ rows: string; omitted: readonly Omission[] }> {
+async function besideRenamed(work: Work, schema: string): Promise<Pick<Done, 'rows' | 'omitted'>> {
   const { target, name, plan, manifest, options } = work;
   const there = await withClient(target, name, (client) =>
     client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]),
   );
   if (there.rowCount) throw new PgdrError('RestoreTargetExists', `database ${name} has a schema ${schema}`);
   const staging = sibling(name, 'staging');
-  await makeDatabase(work, staging, await claimDatabase(target, staging));
+  const { omitted } = await makeDatabase(work, staging, await claimDatabase(target, staging));
   const rows = await copySchema(staging, schema, name, plan, manifest, target, {
     ...options,
     stillWanted: work.context.stillWanted,
@@ -190,7 +196,7 @@ async function besideRenamed(work: Work, schema: string): Promise<{ rows: string
     throw failure(error, 'RestoreRolledBack', `database ${name} is as it was, ${staging} can be dropped`);
   });
   await databases.dropDatabase(target.control, staging);
-  return { rows, omitted: plan.omitted };
+  return { rows, omitted };
 }
 
 /** The one schema of what was asked for. */

@@ -13,16 +13,31 @@ export async function findDefects(client: Client, without: readonly number[] = [
       FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
       LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
      WHERE NOT k.convalidated AND ${ownSchemas} ORDER BY 1`);
-  const indexes = await client.query(`
-    SELECT format('%I.%I', n.nspname, c.relname) AS name
-      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relpersistence <> 't' AND ${ownSchemas} ORDER BY 1`);
+  const indexes = await findInvalidIndexes(client);
   const sequences = await checkOwnedSequences([client], without);
   return {
     constraintsNotValidated: constraints.rows.map((row) => row.name),
-    indexesInvalid: indexes.rows.map((row) => row.name),
+    indexesInvalid: indexes.map(({ name }) => name),
     sequencesBehind: sequences.filter((s) => !s.reached).map((s) => s.sequence),
   };
+}
+
+export interface InvalidIndex {
+  readonly name: string;
+  /** An index of a partitioned table, which is valid when each partition has a valid one that is attached to it. */
+  readonly partitioned: boolean;
+  /** A foreign table has no indexes: an index that was attached piece by piece, as a dump does it, never becomes valid. */
+  readonly overForeign: boolean;
+}
+
+export async function findInvalidIndexes(client: Client): Promise<InvalidIndex[]> {
+  const { rows } = await client.query(`
+    SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'I' AS partitioned,
+           c.relkind = 'I' AND EXISTS (SELECT FROM pg_partition_tree(i.indrelid) t JOIN pg_class f ON f.oid = t.relid
+                                        WHERE f.relkind = 'f') AS "overForeign"
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND c.relpersistence <> 't' AND ${ownSchemas} ORDER BY 1`);
+  return rows;
 }
 
 export interface ForeignKeyState {

@@ -44,6 +44,12 @@ export const restoreErrors = {
     backupStands,
     'Run the restore test again: if the same index fails, look at its operator class and collation; if another, at the disk of the task.',
   ),
+  IndexesInvalid: entry(
+    'restore',
+    'Indexes of the restored database are not valid, which were valid in the source, and could not be mended.',
+    'The backup and all other databases are untouched; the rows of the restored database are those of the backup, and it carries the comment "pgdr: incomplete restore of …".',
+    'Drop and create the indexes that the message names, and use the database; or run the same command again, which makes it anew.',
+  ),
   AssertionFailed: entry(
     'restore-test-failed',
     'An SQL assertion of the configuration does not hold in the restored database.',
