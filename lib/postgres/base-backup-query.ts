@@ -123,7 +123,8 @@ export async function uploadManifest(client: pg.Client, manifest: AsyncIterable<
   try {
     for await (const chunk of manifest) {
       connection.sendCopyFromChunk(chunk);
-      if (connection.stream.writableNeedDrain) await once(connection.stream, 'drain');
+      // A server that is gone drains nothing.
+      if (connection.stream.writableNeedDrain) await Promise.race([once(connection.stream, 'drain'), done.promise]);
     }
   } catch (error) {
     connection.stream.destroy();
