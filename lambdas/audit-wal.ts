@@ -53,8 +53,8 @@ export interface Audit {
 
 /**
  * Audits the stored WAL of a database: is every byte there from the oldest base backup on, was any key written twice, can
- * what came since the last run, and the next few of what is older, be read to its end? What is amiss is counted in WalGaps, which has an
- * alarm, and so has the length of what can be recovered, which only this function measures.
+ * what came since the last run, and the next few of what is older, be read to its end? What is amiss is counted in
+ * WalGaps, which has an alarm, and so has the length of what can be recovered, which only this function measures.
  */
 export const handler = defineHandler(async ({ database }: { database: string }): Promise<Audit> => {
   const settings = await loadSettings(process.env.SYSTEM ?? '', database);
@@ -107,7 +107,8 @@ export async function auditWal(store: ObjectStore, of: Lineage, now: Date, memor
   // What was broken stays a finding until it reads well or is gone.
   const again = [...archive.objects.values()].flat().filter(({ key }) => memory?.broken?.includes(key));
   const broken: string[] = [];
-  const chosen = new Set([...reading.objects, ...again]);
+  // First: one that there was no time for would be forgotten, and its alarm would end.
+  const chosen = new Set([...again, ...reading.objects]);
   let read = 0;
   await eachOf([...chosen], 8, async (object) => {
     if (performance.now() - began > patience) return;
