@@ -5,10 +5,11 @@ import { recoverableSeconds } from '../lib/aws/recoverable-window.ts';
 import { loadSettings } from '../lib/aws/settings.ts';
 import { openStateItems, readItem, writeItem } from '../lib/aws/state-items.ts';
 import { listVersions, readSound } from '../lib/aws/wal-audit.ts';
+import { inTurns } from '../lib/core/in-turns.ts';
 import { type Lineage, parseWalKey, walIdentityKey, walPrefix } from '../lib/core/keys.ts';
 import { parseLsn } from '../lib/core/lsn.ts';
 import type { PhysicalManifest } from '../lib/core/physical-manifest.ts';
-import { parseWalIdentity, readArchive, type WalObject } from '../lib/core/wal-archive.ts';
+import { parseWalIdentity, readArchive } from '../lib/core/wal-archive.ts';
 import {
   chooseForReading,
   type Finding,
@@ -110,7 +111,7 @@ export async function auditWal(store: ObjectStore, of: Lineage, now: Date, memor
   // First: one that there was no time for would be forgotten, and its alarm would end.
   const chosen = new Set([...again, ...reading.objects]);
   let read = 0;
-  await eachOf([...chosen], 8, async (object) => {
+  await inTurns([...chosen], async (object) => {
     if (performance.now() - began > patience) return;
     const finding = await readSound(store, object);
     read += 1;
@@ -140,12 +141,3 @@ const oldestStart = (backups: readonly PhysicalManifest[]): bigint | undefined =
   backups.map(({ startLsn }) => parseLsn(startLsn)).reduce<bigint | undefined>(earlier, undefined);
 
 const earlier = (a: bigint | undefined, b: bigint): bigint => (a === undefined || b < a ? b : a);
-
-async function eachOf(items: readonly WalObject[], atATime: number, work: (item: WalObject) => Promise<void>) {
-  const waiting = items.values();
-  await Promise.all(
-    Array.from({ length: atATime }, async () => {
-      for (const item of waiting) await work(item);
-    }),
-  );
-}

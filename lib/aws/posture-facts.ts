@@ -1,5 +1,6 @@
 import { HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { PgdrError } from '../core/errors.ts';
+import { inTurns } from '../core/in-turns.ts';
 import { type Lineage, logicalPrefix, manifestKey, proofKey, timeOrderedId, verificationKey } from '../core/keys.ts';
 import type { CopyState, PostureFacts, RestoreTestResult, VerifiedBackup } from '../core/posture.ts';
 import type { ProofReport } from '../core/proof.ts';
@@ -103,16 +104,4 @@ async function readCopy(store: ObjectStore, key: string): Promise<CopyState> {
 function remember<T>(map: Map<string, T>, key: string, value: T): void {
   if (map.size >= mostKnown) map.clear();
   map.set(key, value);
-}
-
-/** Eight at a time, results in the order of the items. */
-async function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  const waiting = items.entries();
-  await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      for (const [index, item] of waiting) results[index] = await work(item);
-    }),
-  );
-  return results;
 }

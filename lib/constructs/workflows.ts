@@ -43,38 +43,27 @@ export class Workflows extends Construct {
       actions: ['lambda:InvokeFunction'],
       resources: names.map(arnOf),
     });
-    new Workflow(this, 'BackupLogical', {
-      system,
-      name: 'backup-logical',
-      substitutions: {
-        ...substitutions,
-        PlanVerification: arnOf('planVerification'),
-        VerifyObjects: arnOf('verifyObjects'),
-        ConfirmVerification: arnOf('confirmVerification'),
-      },
-      grants: [
-        ...this.readSettings(system),
-        ...runTasks(this, system, 'backup'),
-        invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
-        ...outcomes.publish,
-      ],
-    });
-    new Workflow(this, 'BackupPhysical', {
-      system,
-      name: 'backup-physical',
-      substitutions: {
-        ...substitutions,
-        PlanVerification: arnOf('planVerification'),
-        VerifyObjects: arnOf('verifyObjects'),
-        ConfirmVerification: arnOf('confirmVerification'),
-      },
-      grants: [
-        ...this.readSettings(system),
-        ...runTasks(this, system, 'backup'),
-        invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
-        ...outcomes.publish,
-      ],
-    });
+    for (const [id, name] of [
+      ['BackupLogical', 'backup-logical'],
+      ['BackupPhysical', 'backup-physical'],
+    ] as const) {
+      new Workflow(this, id, {
+        system,
+        name,
+        substitutions: {
+          ...substitutions,
+          PlanVerification: arnOf('planVerification'),
+          VerifyObjects: arnOf('verifyObjects'),
+          ConfirmVerification: arnOf('confirmVerification'),
+        },
+        grants: [
+          ...this.readSettings(system),
+          ...runTasks(this, system, 'backup'),
+          invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
+          ...outcomes.publish,
+        ],
+      });
+    }
     new Workflow(this, 'RestoreTest', {
       system,
       name: 'restore-test',

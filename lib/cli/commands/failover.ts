@@ -7,7 +7,7 @@ import type { Operation, Role } from '../../core/failover/role.ts';
 import { humanBytes, humanSeconds } from '../../core/human.ts';
 import type { DrillSummary, Outcome } from '../../core/outcome.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
-import { errorOf, parse } from '../execution-end.ts';
+import { endOf } from '../execution-end.ts';
 import { type FailoverDeployment, openFailover } from '../failover-deployment.ts';
 import { followExecution } from '../follow.ts';
 import { createOutput, formatTable, type Output } from '../output.ts';
@@ -104,20 +104,9 @@ export async function changeWriter(
       watcher: steps.watch(operation),
       progress: async () => waitingFor(await readRole(deployment.items), database),
     });
-    const status = execution.status ?? 'UNKNOWN';
-    const ok = status === 'SUCCEEDED';
-    const result: FailoverResult = {
-      ok,
-      ...base,
-      status,
-      seconds,
-      steps: steps.records,
-      ...(ok
-        ? { outcome: parse<Outcome>(execution.output) }
-        : { error: errorOf(execution.error, execution.cause, status) }),
-    };
+    const result: FailoverResult = { ...base, ...endOf(execution), seconds, steps: steps.records };
     output.result(result, () => render(result, output));
-    if (ok) return exitCode.done;
+    if (result.ok) return exitCode.done;
     return refusals.includes(execution.error ?? '') ? exitCode.refused : exitCode.failed;
   } finally {
     deployment.close();

@@ -1,5 +1,6 @@
 import { missingObjects } from '../../core/backup-choice.ts';
 import { humanBytes } from '../../core/human.ts';
+import { inTurns } from '../../core/in-turns.ts';
 import { adhocPrefix, logicalPrefix, prefixOfManifest, verificationKey } from '../../core/keys.ts';
 import { backupBytes, backupRawBytes, countTables, parseManifest, takenAt } from '../../core/manifest.ts';
 import type { ProofLevel } from '../../core/outcome.ts';
@@ -65,7 +66,7 @@ export async function listBackups(clients: Clients, settings: DatabaseSettings):
   const proofs = await readProofs(clients, settings);
   const manifests = keys.filter((key) => key.endsWith('/manifest.json'));
   const here = new Set(keys);
-  const backups = await eachOf(manifests, async (key): Promise<ListedBackup> => {
+  const backups = await inTurns(manifests, async (key): Promise<ListedBackup> => {
     const prefix = prefixOfManifest(key);
     const id = prefix.split('/').at(-2) as string;
     const best = bestProof(proofs.filter((proof) => proof.backupId === id));
@@ -113,7 +114,7 @@ async function readProofs(clients: Clients, settings: DatabaseSettings): Promise
   const keys = (await listKeys(clients, settings.bucket, proofsPrefix(settings))).filter((key) =>
     key.endsWith('.json'),
   );
-  const reports = await eachOf(keys, async (key) => readReport(await readObject(clients, settings.bucket, key)));
+  const reports = await inTurns(keys, async (key) => readReport(await readObject(clients, settings.bucket, key)));
   return reports.filter((report) => report !== undefined);
 }
 
@@ -131,18 +132,6 @@ function readReport(text: string | undefined): ProofReport | undefined {
 function bestProof(proofs: readonly ProofReport[]): ProofReport | undefined {
   const rank = ({ level }: ProofReport) => (level === null ? -1 : proofLevels.indexOf(level));
   return proofs.toSorted((a, b) => rank(b) - rank(a) || (a.startedAt < b.startedAt ? 1 : -1))[0];
-}
-
-/** Eight at a time: a year of backups is read in seconds, and no connection pool is exhausted. */
-async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  const waiting = items.entries();
-  await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      for (const [index, item] of waiting) results[index] = await work(item);
-    }),
-  );
-  return results;
 }
 
 function render(backups: readonly ListedBackup[]): string {

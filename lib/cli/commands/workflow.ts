@@ -4,7 +4,7 @@ import type { Outcome, Workflow } from '../../core/outcome.ts';
 import { openDeployment } from '../context.ts';
 import { readSettings, stateMachineArn } from '../deployed.ts';
 import { CliError, type ErrorReport, type ExitCode, exitCode } from '../errors.ts';
-import { errorOf, parse } from '../execution-end.ts';
+import { endOf } from '../execution-end.ts';
 import { followExecution } from '../follow.ts';
 import { createOutput, formatTable, type Output } from '../output.ts';
 import { errorLines } from '../rehearse/summary.ts';
@@ -87,20 +87,9 @@ export async function runWorkflow(
       watcher: steps.watch(workflow),
       progress: watchTask(clients, config.name, executionArn),
     });
-    const status = execution.status ?? 'UNKNOWN';
-    const ok = status === 'SUCCEEDED';
-    const result: WorkflowResult = {
-      ok,
-      ...base,
-      status,
-      seconds,
-      steps: steps.records,
-      ...(ok
-        ? { outcome: parse<Outcome>(execution.output) }
-        : { error: errorOf(execution.error, execution.cause, status) }),
-    };
+    const result: WorkflowResult = { ...base, ...endOf(execution), seconds, steps: steps.records };
     output.result(result, () => renderOutcome(result, output));
-    if (ok) return exitCode.done;
+    if (result.ok) return exitCode.done;
     return exits[execution.error ?? ''] ?? exitCode.failed;
   } finally {
     clients.close();
