@@ -235,8 +235,9 @@ function needsOf(databases: readonly DatabaseConfig[]): { vcpu: number; function
 
 function secretsOf(config: Config, databases: readonly DatabaseConfig[]) {
   const names = new Set<string>();
-  for (const { primary, physical, restore, standby } of databases) {
+  for (const { primary, physical, restore, standby, failover } of databases) {
     names.add(primary.secret);
+    if (failover) names.add(failover.secret);
     if (standby) names.add(standby.secret);
     if (standby?.backupSecret) names.add(standby.backupSecret);
     if (physical?.secret) names.add(physical.secret);
