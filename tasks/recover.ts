@@ -60,7 +60,10 @@ export async function planRecovery(
   target: RecoveryTarget,
   { directory }: Pick<RecoverOptions, 'directory'>,
 ): Promise<Pick<Prepared, 'recovery' | 'archive' | 'listedAt'> & { chain: readonly PhysicalManifest[] }> {
-  const backups = await listBaseBackups(store, lineage);
+  // One that cannot be read is no reason not to begin with another; the hourly audit pages for it.
+  const backups = await listBaseBackups(store, lineage, (key, { message }) =>
+    log('base backup left out', { key, reason: message }),
+  );
   const [newest] = backups.slice(-1);
   if (!newest) {
     throw new PgdrError('BackupNotFound', `no verified base backup below s3://${store.bucket}/${basePrefix(lineage)}`);

@@ -31,7 +31,8 @@ export interface WindowRange {
 /** What a region's bucket allows to recover, the oldest end first; empty where no receiver has written anything. */
 export async function readWindow(clients: Clients, settings: DatabaseSettings): Promise<WindowRange[]> {
   const [backups, archive] = await Promise.all([
-    listBaseBackups({ s3: clients.s3, bucket: settings.bucket }, settings),
+    // What cannot be read is no base backup to recover from: `list --physical` names it.
+    listBaseBackups({ s3: clients.s3, bucket: settings.bucket }, settings, () => {}),
     readWal(clients, settings),
   ]);
   if (!archive) return [];

@@ -1,6 +1,6 @@
-import { basePrefix, manifestKey, parseWalKey, prefixOfManifest, verificationKey, walPrefix } from '../../core/keys.ts';
+import { listBaseBackups } from '../../aws/base-backups.ts';
+import { parseWalKey, walPrefix } from '../../core/keys.ts';
 import { formatLsn } from '../../core/lsn.ts';
-import { parsePhysicalManifest } from '../../core/physical-manifest.ts';
 import { chooseRecovery, describeTarget, type Recovery, type RecoveryTarget } from '../../core/recovery-target.ts';
 import type { RestoreRequest } from '../../core/restore-request.ts';
 import type { DatabaseSettings } from '../../core/settings.ts';
@@ -57,11 +57,8 @@ export function targetOf(options: RestoreOptions): Record<string, unknown> | nul
 async function plan(clients: Clients, settings: DatabaseSettings, target: RecoveryTarget): Promise<Recovery> {
   const { bucket } = settings;
   const read = async (key: string) => (await readObject(clients, bucket, key)) ?? '';
-  const base = new Set(await listKeys(clients, bucket, basePrefix(settings)));
-  const verified = [...base].filter(
-    (key) => key === manifestKey(prefixOfManifest(key)) && base.has(verificationKey(prefixOfManifest(key))),
-  );
-  const backups = await Promise.all(verified.sort().map(async (key) => parsePhysicalManifest(await read(key), key)));
+  // As the task will: what cannot be read is no base backup to begin with.
+  const backups = await listBaseBackups({ s3: clients.s3, bucket }, settings, () => {});
   const wal = await listKeys(clients, bucket, walPrefix(settings));
   const histories = new Map<number, string>();
   for (const key of wal) {
