@@ -82,11 +82,11 @@ const verbs = {
    * anybody is led here. Only past the point of no return.
    */
   async promote({ settings, items, run, target }: Step) {
-    const role = await readRole(items);
+    const role = await readRole(items).catch(askAgain);
     if (role.run?.id !== run || !['committed', 'promoted'].includes(role.run.phase)) {
       throw new PgdrError('FailoverSuperseded', `${run} does not hold the role item past its point of no return`);
     }
-    const probe = await readItem<ProbeItem>(items, `probe-${settings.region}`);
+    const probe = await readItem<ProbeItem>(items, `probe-${settings.region}`).catch(askAgain);
     const nothing =
       role.run.fence?.fence === 'clean-stop'
         ? 'the writer was stopped in order, and its last word replayed'
@@ -111,10 +111,7 @@ const verbs = {
       // So that a rewind of the old writer sees the new timeline; nobody waits for it.
       await client.query('CHECKPOINT').catch((error: Error) => logger.warn('no checkpoint', error));
       return { promotedAt, loss: finite(loss), lastRecoveredAt, sequences };
-    }).catch((error: Error) => {
-      // Only forward from here: whatever ended the session, the machine asks again.
-      throw error instanceof PgdrError ? error : new PgdrError('PromotionFailed', error.message);
-    });
+    }).catch(askAgain);
   },
 
   /**
@@ -228,6 +225,11 @@ const verbs = {
     throw new PgdrError('OldPrimaryWritable', `${old} took a write`);
   },
 } satisfies Record<string, (step: Step) => Promise<unknown>>;
+
+/** Past the point of no return there is only forward: whatever ended a step, the machine asks for it again by this name. */
+function askAgain(error: Error): never {
+  throw error instanceof PgdrError ? error : new PgdrError('PromotionFailed', error.message, { cause: error });
+}
 
 const promotionSeconds = 60;
 

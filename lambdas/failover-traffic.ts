@@ -21,17 +21,20 @@ interface Event {
 export const handler = defineHandler(async ({ verb, settings: given, run }: Event): Promise<object> => {
   const settings = parseFailoverSettings(given);
   const items = openStateItems(process.env.STATE_TABLE ?? '', settings.database, settings.region);
-  const role = verb === 'flip' ? await mayFollow(items, run) : await readRole(items);
-  const writer = verb === 'flip' ? flipTarget(role, run) : role.writer;
   const isFlip = verb === 'flip';
   try {
+    const role = isFlip ? await mayFollow(items, run) : await readRole(items);
+    const writer = isFlip ? flipTarget(role, run) : role.writer;
     await publish(settings, writer, isFlip ? flipWeight(role) : 1);
     if (isFlip && settings.endpoint.mode === 'record-update') await updateRecord(settings, writer);
+    return { writer, name: settings.endpoint.name, mode: settings.endpoint.mode, at: Date.now() };
   } catch (error) {
+    if (error instanceof PgdrError) throw error;
     // By a name that the machine asks again for: past the point of no return there is only forward.
-    throw new PgdrError('PromotionFailed', `the name could not be moved: ${(error as Error).message}`);
+    throw new PgdrError('PromotionFailed', `the name could not be moved: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
-  return { writer, name: settings.endpoint.name, mode: settings.endpoint.mode, at: Date.now() };
 });
 
 /** Less than the limit of the function, which is asked again. */
