@@ -112,7 +112,11 @@ async function chooseParent(
   fullEverySeconds: number | null,
 ): Promise<Basis> {
   if (fullEverySeconds === null || input.full === true) return { chain: null, because: null };
-  const basis = chooseBasis(await listBaseBackups(store, settings), {
+  // One that cannot be read is no reason to take none: what it would have carried begins anew with a full one.
+  const backups = await listBaseBackups(store, settings, (key, { message }) =>
+    log('base backup left out', { key, reason: message }),
+  );
+  const basis = chooseBasis(backups, {
     major: Math.floor(identity.serverVersionNum / 10_000),
     systemIdentifier: identity.systemIdentifier,
     summarizesWal,
