@@ -104,9 +104,10 @@ async function promoteCopy(source: Connection, stage: Stage): Promise<Measured> 
     await standby.end().catch(() => {});
     throw error;
   });
-  const probe = await readItem<ProbeItem>(items, `probe-${failover.region}`);
+  // It ends the session on the standby whatever becomes of the rest: an open snapshot holds replay back.
   const reference = takeReference(standby, signal);
   reference.catch(() => {});
+  const probe = await readItem<ProbeItem>(items, `probe-${failover.region}`);
   const followBegan = performance.now();
   const replica = await startReplica(copy, directory, lsn, { timeoutSeconds, signal });
   try {
