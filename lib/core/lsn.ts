@@ -26,7 +26,6 @@ export function fromLsnDigits(text: string): bigint {
   return BigInt(`0x${text}`);
 }
 
-export const compareLsn = (a: bigint, b: bigint): -1 | 0 | 1 => (a < b ? -1 : a > b ? 1 : 0);
 export const laterLsn = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 export const earlierLsn = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 

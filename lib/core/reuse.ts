@@ -20,9 +20,9 @@ export const canBeParent = (parent: Manifest, of: { systemIdentifier: string; se
   Math.floor(parent.serverVersionNum / 10_000) === Math.floor(of.serverVersionNum / 10_000);
 
 /**
- * The parent's object that already holds this table's content, with its further volumes. None when the content or the columns differ, or when
- * the object is older than `maxAgeSeconds`: a table that never changes is stored anew from time to time, so that not
- * every backup hangs on one object.
+ * The parent's object that already holds this table's content, with its further volumes. None when the content or the
+ * columns differ, or when the object is older than `maxAgeSeconds`: a table that never changes is stored anew from time
+ * to time, so that not every backup hangs on one object.
  */
 export function reusableObjects(
   parent: Pick<DatabaseBackup, 'tables' | 'objects'>,

@@ -8,7 +8,6 @@
 const pageBytes = 8192n;
 const pageHeader = 24n;
 const segmentHeader = 40n;
-export const recordHeaderBytes = 24;
 
 const headerAt = (lsn: bigint, segmentBytes: bigint): bigint =>
   lsn % segmentBytes === 0n ? segmentHeader : pageHeader;
