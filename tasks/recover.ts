@@ -10,7 +10,6 @@ import type { PhysicalManifest } from '../lib/core/physical-manifest.ts';
 import {
   chooseRecovery,
   describeTarget,
-  formatMicroseconds,
   microseconds,
   type Recovery,
   type RecoveryTarget,
@@ -24,9 +23,10 @@ import { type ToolEnvironment, toolEnvironment, toolVersion } from '../lib/postg
 import { checkChain } from './check-chain.ts';
 import { fetchChain } from './combine-base.ts';
 import { disarm } from './fetch-base.ts';
+import { checkTarget, findPoint } from './find-target.ts';
 import { log } from './log.ts';
 import { startWalProvider } from './wal-provider.ts';
-import { checkEnd, lastTransactionTime } from './wal-scan.ts';
+import { checkEnd } from './wal-scan.ts';
 import { openWal } from './wal-store.ts';
 
 /** A server of this task as the source was at a point in time. */
@@ -70,10 +70,11 @@ export async function planRecovery(
   }
   const listedAt = Date.now();
   const archive = await openWal(store, lineage, newest.walSegmentBytes);
-  const recovery = chooseRecovery(target, backups, archive);
+  const point = target.kind === 'name' && (await findPoint(target.name, target, backups, { store, lineage, archive }));
+  const recovery = chooseRecovery(target, backups, archive, point || undefined);
   const chain = requireChain(recovery.backup, backups);
   await checkChain(store, chain);
-  await checkTime(target, recovery, archive, store, directory);
+  await checkTarget(target, recovery, { store, archive, timeline: recovery.timeline }, directory);
   log('recovery planned', {
     target: describeTarget(target),
     backups: chain.map(({ id }) => id),
@@ -82,27 +83,6 @@ export async function planRecovery(
     to: formatLsn(recovery.end),
   });
   return { recovery, chain, archive, listedAt };
-}
-
-/** PostgreSQL ends with an error when no transaction is later than the time: seen here before a byte is fetched. */
-async function checkTime(
-  target: RecoveryTarget,
-  { backup, timeline, start, end }: Recovery,
-  archive: WalArchive,
-  store: ObjectStore,
-  directory: string,
-): Promise<void> {
-  if (target.kind !== 'time') return;
-  const tools: ToolEnvironment = { env: { PATH: process.env.PATH, LC_ALL: 'C' } };
-  const last = await lastTransactionTime({ store, archive, timeline }, start, end, directory, tools);
-  if (last !== undefined && last > microseconds(target.time)) return;
-  const nearest =
-    last !== undefined && last > microseconds(backup.stoppedAt) ? formatMicroseconds(last) : backup.stoppedAt;
-  throw new PgdrError(
-    'RecoveryTargetUnreachable',
-    `${describeTarget(target)} cannot be recovered: the last stored transaction is of ${nearest}. ` +
-      `Nearest points: any time before it, or the latest point (LSN ${formatLsn(end)})`,
-  );
 }
 
 /** A data directory that can be recovered, and the WAL that there is for it. */

@@ -4,11 +4,12 @@ import { text } from 'node:stream/consumers';
 import type { ObjectStore } from '../lib/aws/object-store.ts';
 import type { Commit } from '../lib/core/capture-point.ts';
 import { PgdrError } from '../lib/core/errors.ts';
-import { formatLsn, parseLsn } from '../lib/core/lsn.ts';
+import { earlierLsn, formatLsn, parseLsn } from '../lib/core/lsn.ts';
 import { microseconds } from '../lib/core/recovery-target.ts';
 import { segmentName, segmentStart, timelineAt } from '../lib/core/wal.ts';
-import type { WalArchive } from '../lib/core/wal-archive.ts';
+import type { Range, WalArchive } from '../lib/core/wal-archive.ts';
 import { contentStart, recordEnd } from '../lib/core/wal-record.ts';
+import { createWalScanner, type WalEvents } from '../lib/core/wal-records.ts';
 import { startTool, type ToolEnvironment } from '../lib/postgres/tools.ts';
 import { segmentContent } from './wal-provider.ts';
 
@@ -19,12 +20,12 @@ export interface StoredWal {
   readonly timeline: number;
 }
 
-/** A heartbeat commits every few seconds and a busy server fills few segments in one: more have never been needed. */
+/** A heartbeat commits every few seconds and a busy server fills few segments in one: more have not been needed. */
 const mostSegments = 64;
 
 /**
  * The latest time that a commit or a rollback before `end` carries, in microseconds: a recovery to a later time would
- * not know that it has arrived. Looks back from the end; undefined when there is none after `start`.
+ * not know that it has arrived. Looks back from the end, as far as `from`; undefined when there is none.
  */
 export async function lastTransactionTime(
   wal: StoredWal,
@@ -32,7 +33,7 @@ export async function lastTransactionTime(
   end: bigint,
   directory: string,
   tools: ToolEnvironment,
-): Promise<bigint | undefined> {
+): Promise<{ last: bigint | undefined; from: bigint }> {
   const { archive, timeline } = wal;
   const segmentBytes = BigInt(archive.segmentBytes);
   const folder = join(directory, 'scan');
@@ -48,11 +49,30 @@ export async function lastTransactionTime(
       await writeFile(join(folder, name), content);
       const times = await transactionTimes(join(folder, name), tools);
       await rm(join(folder, name));
-      if (times.length > 0) return times.reduce((a, b) => (a > b ? a : b));
+      if (times.length > 0) return { last: times.reduce((a, b) => (a > b ? a : b)), from: at };
     }
-    return undefined;
+    return { last: undefined, from: at + segmentBytes };
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Reads the stored WAL from the segment of `start` up to `end`, one segment at a time. */
+export async function readRecords(
+  { store, archive, timeline }: StoredWal,
+  { start, end }: Range,
+  events: WalEvents,
+  isOver: () => boolean = () => false,
+): Promise<void> {
+  const segmentBytes = BigInt(archive.segmentBytes);
+  const scanner = createWalScanner(events);
+  for (let at = segmentStart(start, archive.segmentBytes); at < end && !isOver(); at += segmentBytes) {
+    const last = earlierLsn(at + segmentBytes, end);
+    // Where the timeline changes inside of a segment, the newer one holds what was before it too.
+    const own = timelineAt(timeline, archive.histories.get(timeline) ?? [], last - 1n);
+    const content = await segmentContent(store, archive, segmentName(own, at, archive.segmentBytes));
+    if (!content) throw new PgdrError('RecoveryAborted', `the store lacks WAL from ${formatLsn(at)} on`);
+    scanner.push(content.subarray(0, Number(last - at)), at);
   }
 }
 

@@ -7,7 +7,7 @@ import { lastObjects, recoverableStretches, type Stretch } from '../core/window.
 import type { ObjectStore } from './object-store.ts';
 
 /** A server that commits a heartbeat every few seconds has one in nearly every object: more are not asked. */
-const mostAsked = 50;
+export const mostAsked = 50;
 
 /**
  * The newest commit of a stretch, microseconds since 1970 by the server's clock; undefined when none is known. Objects

@@ -1,5 +1,5 @@
 import { listBaseBackups } from '../aws/base-backups.ts';
-import { newestCommitAt } from '../aws/recoverable-window.ts';
+import { mostAsked, newestCommitAt } from '../aws/recoverable-window.ts';
 import { parseWalKey, walPrefix } from '../core/keys.ts';
 import { formatLsn } from '../core/lsn.ts';
 import type { PhysicalManifest } from '../core/physical-manifest.ts';
@@ -63,11 +63,12 @@ async function toRange(
   const { timeline, from, to, backups } = stretch;
   const newest = await newestCommitAt({ s3: clients.s3, bucket: settings.bucket }, archive, stretch);
   const last = newest === undefined ? null : microsecondsToText(newest);
+  const why = `${last === null ? `${noCommit}; ` : ''}${wordsFor(to.because, timeline)}`;
   const seconds = last === null ? null : (Date.parse(last) - Date.parse(from.backup.stoppedAt)) / 1000;
   return {
     timeline,
     from: { at: from.backup.stoppedAt, lsn: formatLsn(from.lsn), why: `${nameOf(from.backup)} was complete` },
-    to: { at: last, lsn: formatLsn(to.lsn), why: wordsFor(to.because, timeline) },
+    to: { at: last, lsn: formatLsn(to.lsn), why },
     seconds,
     baseBackups: backups.map(({ id, parentId }) => ({ id, parentId })),
   };
@@ -76,10 +77,12 @@ async function toRange(
 const nameOf = ({ id, parentId }: PhysicalManifest): string =>
   parentId === null ? `base backup ${id}` : `base backup ${id}, which builds on ${parentId},`;
 
+const noCommit = `no commit is in the last ${mostAsked} stored objects`;
+
 function wordsFor(end: End, timeline: number): string {
   switch (end.kind) {
     case 'stored':
-      return 'the newest stored commit';
+      return 'the end of what is stored';
     case 'gap':
       return `WAL is missing from ${formatLsn(end.gap.start)} to ${formatLsn(end.gap.end)}`;
     case 'left':

@@ -77,9 +77,10 @@ export const walPartKey = (of: Lineage, segment: string, start: bigint, end: big
 /** WAL that the server no longer had when it was asked for. */
 export const walGapKey = (of: Lineage, timeline: number, start: bigint, end: bigint): string =>
   `${walPrefix(of)}gaps/${timelineDigits(timeline)}-${lsnDigits(start)}-${lsnDigits(end)}.json`;
+export const walPointsPrefix = (of: Lineage): string => `${walPrefix(of)}points/`;
 /** A named restore point (pg_create_restore_point); `lsn` is the end of its record. */
 export const walPointKey = (of: Lineage, timeline: number, lsn: bigint): string =>
-  `${walPrefix(of)}points/${timelineDigits(timeline)}-${lsnDigits(lsn)}.json`;
+  `${walPointsPrefix(of)}${timelineDigits(timeline)}-${lsnDigits(lsn)}.json`;
 
 export type WalKey =
   | { readonly kind: 'segment'; readonly segment: string }

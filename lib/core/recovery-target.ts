@@ -3,8 +3,9 @@ import { brokenChains, chainOf } from './backup-chain.ts';
 import { PgdrError } from './errors.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import type { PhysicalManifest } from './physical-manifest.ts';
+import type { Reachable } from './restore-points.ts';
 import { timelineAt } from './wal.ts';
-import { latestTimeline, reach, type WalArchive } from './wal-archive.ts';
+import { latestTimeline, type Range, reach, type WalArchive } from './wal-archive.ts';
 
 /** Up to where a recovery goes, and from which backup on which timeline it can get there. Pure: made from lists. */
 
@@ -148,17 +149,8 @@ function chooseAmong(
   pointLsn: bigint | undefined,
 ): Recovery {
   if (backups.length === 0) throw unreachable(target, 'there is no verified base backup with all that it builds on');
-  const timeline = target.timeline ?? latestTimeline(archive) ?? Math.max(...backups.map((backup) => backup.timeline));
-  const ancestors = archive.histories.get(timeline) ?? [];
-  const usable = backups
-    .filter((backup) => timelineAt(timeline, ancestors, parseLsn(backup.stopLsn) - 1n) === backup.timeline)
-    .map((backup): Recovery => {
-      const start = parseLsn(backup.startLsn);
-      return { backup, timeline, start, end: reach(archive, timeline, start).end };
-    })
-    // Without the WAL up to its own end a backup is nothing.
-    .filter(({ backup, end }) => end >= parseLsn(backup.stopLsn))
-    .sort((a, b) => (a.start < b.start ? -1 : 1));
+  const timeline = timelineOf(target, backups, archive);
+  const usable = usableOn(timeline, backups, archive);
   if (usable.length === 0) {
     throw unreachable(
       target,
@@ -170,6 +162,42 @@ function chooseAmong(
   if (chosen) return chosen;
   if (after.length === 0) throw tooEarly(target, usable);
   throw tooLate(target, after);
+}
+
+/** The history that a recovery to the target follows. */
+const timelineOf = (target: RecoveryTarget, backups: readonly PhysicalManifest[], archive: WalArchive): number =>
+  target.timeline ?? latestTimeline(archive) ?? Math.max(...backups.map((backup) => backup.timeline));
+
+/** The backups from which a timeline can be followed, the oldest first, each with how far it gets. */
+function usableOn(timeline: number, backups: readonly PhysicalManifest[], archive: WalArchive): Recovery[] {
+  const ancestors = archive.histories.get(timeline) ?? [];
+  return (
+    backups
+      .filter((backup) => timelineAt(timeline, ancestors, parseLsn(backup.stopLsn) - 1n) === backup.timeline)
+      .map((backup): Recovery => {
+        const start = parseLsn(backup.startLsn);
+        return { backup, timeline, start, end: reach(archive, timeline, start).end };
+      })
+      // Without the WAL up to its own end a backup is nothing.
+      .filter(({ backup, end }) => end >= parseLsn(backup.stopLsn))
+      .sort((a, b) => (a.start < b.start ? -1 : 1))
+  );
+}
+
+/** Between which LSNs recoveries along the target's history may arrive, the oldest first. */
+export function reachableAlong(
+  target: RecoveryTarget,
+  backups: readonly PhysicalManifest[],
+  archive: WalArchive,
+): Reachable {
+  const whole = backups.filter((backup) => chainOf(backup, backups) !== undefined);
+  const timeline = timelineOf(target, whole, archive);
+  const ranges = new Map<bigint, Range>();
+  for (const { backup, end } of usableOn(timeline, whole, archive)) {
+    // Those that end in the same place are one range, from the oldest on.
+    if (!ranges.has(end)) ranges.set(end, { start: parseLsn(backup.stopLsn), end });
+  }
+  return { timeline, histories: archive.histories, ranges: [...ranges.values()] };
 }
 
 /** Recovery becomes consistent at the end of the backup: an earlier target would be passed over in silence. */

@@ -20,7 +20,9 @@ const transaction = 1;
 const operationMask = 0x70;
 const restorePoint = 0x70;
 const commit = 0x00;
+const abort = 0x20;
 const commitPrepared = 0x30;
+const abortPrepared = 0x40;
 
 /** Ids of what stands between a record's header and its data: 255 and 254 say its length, 253 an origin, 252 an xid. */
 const shortData = 255;
@@ -36,6 +38,18 @@ export interface WalEvents {
   /** `at`: microseconds since 1970; `end`: LSN after the record, whose last byte was seen. */
   onCommit(at: number, end: bigint): void;
   onRestorePoint?(name: string, at: number, end: bigint): void;
+  /** Commits and rollbacks. */
+  onTransactionEnd?(end: TransactionEnd): void;
+}
+
+/** The end of a transaction, as its record tells it. */
+export interface TransactionEnd {
+  /** 32 bits; 0 for one that changed nothing, undefined for one that was prepared: its number is not looked at. */
+  readonly xid: number | undefined;
+  /** Microseconds since 1970. */
+  readonly at: number | undefined;
+  /** LSN after the record. */
+  readonly end: bigint;
 }
 
 export interface WalScanner {
@@ -45,7 +59,7 @@ export interface WalScanner {
 
 const aligned = (position: number): number => position + ((8 - (position % 8)) % 8);
 
-export function createWalScanner({ onCommit, onRestorePoint }: WalEvents): WalScanner {
+export function createWalScanner({ onCommit, onRestorePoint, onTransactionEnd }: WalEvents): WalScanner {
   /** Position of the next byte. */
   let at = 0;
   /** Whether it is known where records begin: from the first page header on. */
@@ -92,11 +106,19 @@ export function createWalScanner({ onCommit, onRestorePoint }: WalEvents): WalSc
     const operation = (view[16] as number) & operationMask;
     const isCommit = manager === transaction && (operation === commit || operation === commitPrepared);
     const isPoint = manager === xlog && view[16] === restorePoint;
-    if (!isCommit && !isPoint) return;
+    const isRollback = manager === transaction && (operation === abort || operation === abortPrepared);
+    if (!isCommit && !isPoint && !isRollback) return;
     const data = dataOf(view, length);
-    if (data === undefined || data + 8 > view.length) return;
-    const time = view.readInt32LE(data + 4) * 2 ** 32 + view.readUInt32LE(data) + postgresEpochMicroseconds;
+    const known = data !== undefined && data + 8 <= view.length;
+    const time = known
+      ? view.readInt32LE(data + 4) * 2 ** 32 + view.readUInt32LE(data) + postgresEpochMicroseconds
+      : undefined;
     const end = BigInt(aligned(at));
+    if (!isPoint) {
+      const wasPrepared = operation === commitPrepared || operation === abortPrepared;
+      onTransactionEnd?.({ xid: wasPrepared ? undefined : view.readUInt32LE(4), at: time, end });
+    }
+    if (!known || time === undefined || isRollback) return;
     if (isCommit) onCommit(time, end);
     else {
       const name = view.subarray(data + 8, data + 8 + 64);

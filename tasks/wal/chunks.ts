@@ -1,3 +1,4 @@
+import type { RestorePoint } from '../../lib/core/restore-points.ts';
 import { segmentName } from '../../lib/core/wal.ts';
 import type { WalMarks } from '../../lib/core/wal-marks.ts';
 import { createWalScanner } from '../../lib/core/wal-records.ts';
@@ -14,15 +15,6 @@ export interface Chunk {
   readonly marks: WalMarks;
   /** Gives the memory of `bytes` back. */
   release(): void;
-}
-
-export interface RestorePoint {
-  readonly name: string;
-  readonly timeline: number;
-  /** LSN after its record. */
-  readonly lsn: bigint;
-  /** Microseconds since 1970, the server's clock. */
-  readonly at: number;
 }
 
 export interface Chunker {

@@ -3,14 +3,14 @@ import { PgdrError } from '../../lib/core/errors.ts';
 import { walPointKey } from '../../lib/core/keys.ts';
 import { formatLsn } from '../../lib/core/lsn.ts';
 import type { ReceiverInput } from '../../lib/core/physical-settings.ts';
+import { describePoint, type RestorePoint } from '../../lib/core/restore-points.ts';
 import { parseHistory, segmentStart } from '../../lib/core/wal.ts';
 import { nextPosition, type Position, type ServerHistory } from '../../lib/core/wal-follow.ts';
-import { microsecondsToText } from '../../lib/core/wal-records.ts';
 import type { Connection } from '../../lib/postgres/connection.ts';
 import { explainRefusal } from '../../lib/postgres/managed.ts';
 import { openReplication, type Replication, type ServerIdentity } from '../../lib/postgres/replication.ts';
 import { log } from '../log.ts';
-import type { Chunk, RestorePoint } from './chunks.ts';
+import type { Chunk } from './chunks.ts';
 import { type Compactor, createCompactor, unfinished } from './compaction.ts';
 import { recordGap } from './gaps.ts';
 import type { StreamState } from './monitor.ts';
@@ -143,10 +143,10 @@ async function onStreamError(session: Session, position: Position, oldest: bigin
   throw error;
 }
 
-/** A hint for those who look for a name; the WAL itself is what a recovery goes by. */
+/** A hint for those who look for a name, who look into the WAL itself for one that is not here. */
 async function storePoint(store: ObjectStore, { input }: Session, point: RestorePoint): Promise<void> {
   const { name, timeline, lsn } = point;
-  const body = { schemaVersion: 1, name, timeline, lsn: formatLsn(lsn), at: microsecondsToText(point.at) };
+  const body = describePoint(point);
   try {
     await putOnce(store, walPointKey(input, timeline, lsn), Buffer.from(`${JSON.stringify(body)}\n`));
     log('restore point seen', body);

@@ -1,8 +1,9 @@
 import { PgdrError } from '../../lib/core/errors.ts';
 import { formatLsn } from '../../lib/core/lsn.ts';
+import type { RestorePoint } from '../../lib/core/restore-points.ts';
 import type { Replication, StreamEnd } from '../../lib/postgres/replication.ts';
 import { log } from '../log.ts';
-import { type Chunk, createChunker, type RestorePoint } from './chunks.ts';
+import { type Chunk, createChunker } from './chunks.ts';
 import type { StreamState } from './monitor.ts';
 import type { Uploader, UploaderOptions } from './uploader.ts';
 
