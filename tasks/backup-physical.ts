@@ -112,7 +112,7 @@ async function chooseParent(
   fullEverySeconds: number | null,
 ): Promise<Basis> {
   if (fullEverySeconds === null || input.full === true) return { chain: null, because: null };
-  // One that cannot be read is no reason to take none: what it would have carried begins anew with a full one.
+  // One that cannot be read is no reason to take none: there is an older one to build on, or this one is full.
   const backups = await listBaseBackups(store, settings, (key, { message }) =>
     log('base backup left out', { key, reason: message }),
   );
