@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { list } from '../../lib/aws/object-store.ts';
+import { list, putOnce } from '../../lib/aws/object-store.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
-import { walSegmentKey, walTimelinePrefix } from '../../lib/core/keys.ts';
+import { walPointKey, walSegmentKey, walTimelinePrefix } from '../../lib/core/keys.ts';
+import { parseLsn } from '../../lib/core/lsn.ts';
 import type { PhysicalManifest } from '../../lib/core/physical-manifest.ts';
 import { formatMicroseconds, microseconds } from '../../lib/core/recovery-target.ts';
+import { describePoint } from '../../lib/core/restore-points.ts';
+import { textToMicroseconds } from '../../lib/core/wal-records.ts';
 import { AwsError } from '../../local/facade.ts';
 import { type PhysicalRuns, startPhysicalRuns } from '../local/physical-runs.ts';
 
@@ -132,6 +135,17 @@ describe('what cannot be reached is refused before a byte is fetched', () => {
   it('a restore point that was never made, with those that were', async () => {
     expect(await refused({ kind: 'name', name: 'never made' })).toMatch(
       /not in the WAL that can be recovered\. Nearest points: before the migration \(.*LSN/,
+    );
+  });
+
+  it('a restore point whose name was given twice, by what the receiver wrote down', async () => {
+    for (const { lsn, before } of [mark(2), mark(3)]) {
+      const point = { name: 'nightly', timeline: 1, lsn: parseLsn(lsn), at: textToMicroseconds(before) };
+      const body = Buffer.from(JSON.stringify(describePoint(point)));
+      await putOnce(runs.store, walPointKey(runs.lineage, 1, point.lsn), body);
+    }
+    expect(await refused({ kind: 'name', name: 'nightly' })).toContain(
+      `2 points have this name: nightly (${mark(2).before}, LSN ${mark(2).lsn}), nightly (`,
     );
   });
 });
