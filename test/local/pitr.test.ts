@@ -264,9 +264,8 @@ describe('the recovery region by itself', () => {
 
   it('says up to when it can recover', async () => {
     const { code, result } = await pgdr('window', database);
-    expect(result).toMatchObject({
-      regions: [{ region: recovery, ranges: [{ timeline: 1, to: { at: expect.any(String) } }] }],
-    });
+    const range = expect.objectContaining({ timeline: 1, to: expect.objectContaining({ at: expect.any(String) }) });
+    expect(result).toMatchObject({ regions: [{ region: recovery, ranges: expect.arrayContaining([range]) }] });
     expect(code).toBe(0);
   });
 
