@@ -12,6 +12,7 @@ import { metricsOf, phaseMetricsOf } from '../lib/core/outcome-metrics.ts';
 import type { RetentionSummary } from '../lib/core/retention/summary.ts';
 import type { DatabaseSettings } from '../lib/core/settings.ts';
 import { fromStateFailure, type StateFailure } from '../lib/core/state-failure.ts';
+import type { VerificationSummary } from '../lib/core/verification.ts';
 import { defineHandler } from './define-handler.ts';
 
 interface Event {
@@ -26,6 +27,8 @@ interface Event {
   readonly restore?: RestoreSummary | null;
   /** Of the workflow `retention` alone. */
   readonly retention?: RetentionSummary | null;
+  /** Of the workflow `verify` alone. */
+  readonly verification?: VerificationSummary | null;
   /** Of the workflow `drill` alone. */
   readonly drill?: DrillSummary | null;
   readonly failover?: FailoverSummary | null;
@@ -58,6 +61,7 @@ export const handler = defineHandler(async (event: Event): Promise<Outcome> => {
     ...(proof && { proof }),
     ...(event.restore && { restore: event.restore }),
     ...(event.retention && { retention: event.retention }),
+    ...(event.verification && { verification: event.verification }),
     ...(event.drill && { drill: event.drill }),
     ...(event.failover && { failover: event.failover }),
     ...(failure && { failure: ownFailure as Outcome['failure'] }),

@@ -140,6 +140,11 @@ export function createProgram(run: (work: Promise<ExitCode>) => Promise<void>): 
     .option('--physical', 'recover the newest base backup with all stored WAL, and prove that')
     .option('--from-bucket <bucket>', 'do it on this machine, out of this bucket: a vault, or what is left');
 
+  workflow('verify', 'verify', 'read every byte of a stored backup again, and compare it with its manifest').option(
+    '--backup <id>',
+    'a backup other than the latest; base backups, too',
+  );
+
   program
     .command('retention')
     .argument('<database>', 'as named in pgdr.config.ts')

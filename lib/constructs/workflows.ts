@@ -64,6 +64,23 @@ export class Workflows extends Construct {
         ],
       });
     }
+    new Workflow(this, 'Verify', {
+      system,
+      name: 'verify',
+      substitutions: {
+        System: system,
+        Topic: outcomes.topic.topicArn,
+        RecordOutcome: arnOf('recordOutcome'),
+        PlanVerification: arnOf('planVerification'),
+        VerifyObjects: arnOf('verifyObjects'),
+        ConfirmVerification: arnOf('confirmVerification'),
+      },
+      grants: [
+        ...this.readSettings(system),
+        invoke('planVerification', 'verifyObjects', 'confirmVerification', 'recordOutcome'),
+        ...outcomes.publish,
+      ],
+    });
     new Workflow(this, 'RestoreTest', {
       system,
       name: 'restore-test',

@@ -18,14 +18,8 @@ export interface BackupChoice {
  * @param keys what lies below `where`, in the order of S3, which is that of time
  */
 export function chooseAmong(keys: readonly string[], where: string, asked: string | null): BackupChoice {
-  const folders = (file: string) => keys.filter((key) => key.endsWith(`/${file}`)).map(prefixOfManifest);
-  const committed = folders('manifest.json');
-  const verified = new Set(folders('verification.json'));
-  if (committed.length === 0) {
-    const what =
-      asked === null ? 'nothing with a manifest' : `no backup ${asked} (\`pgdr list\` shows those that there are)`;
-    throw new PgdrError('BackupNotFound', `${what} below ${where}`);
-  }
+  const committed = committedAmong(keys, where, asked);
+  const verified = new Set(foldersWith('verification.json', keys));
   const [chosen, ...others] = committed.filter((folder) => asked !== null || verified.has(folder)).reverse();
   if (chosen) {
     const passedOver = committed.slice(committed.indexOf(chosen) + 1);
@@ -36,6 +30,21 @@ export function chooseAmong(keys: readonly string[], where: string, asked: strin
     'BackupNotFound',
     `${count} below ${where} was ${committed.length === 1 ? 'never ' : ''}verified; name one to use it all the same`,
   );
+}
+
+/** The manifest of the newest one, verified or not. Throws `BackupNotFound`. */
+export const newestOf = (keys: readonly string[], where: string, asked: string | null): string =>
+  manifestKey(committedAmong(keys, where, asked).at(-1) as string);
+
+const foldersWith = (file: string, keys: readonly string[]): string[] =>
+  keys.filter((key) => key.endsWith(`/${file}`)).map(prefixOfManifest);
+
+function committedAmong(keys: readonly string[], where: string, asked: string | null): string[] {
+  const committed = foldersWith('manifest.json', keys);
+  if (committed.length > 0) return committed;
+  const what =
+    asked === null ? 'nothing with a manifest' : `no backup ${asked} (\`pgdr list\` shows those that there are)`;
+  throw new PgdrError('BackupNotFound', `${what} below ${where}`);
 }
 
 /**

@@ -43,6 +43,10 @@ export const backupPrefix = (of: Lineage, backupId: string, adhoc = false): stri
 export const foldersOf = (of: Lineage, backupId: string | null): string[] =>
   backupId === null ? [logicalPrefix(of)] : [backupPrefix(of, backupId), backupPrefix(of, backupId, true)];
 
+/** The same for what is read without being restored: a base backup, too, by its id. */
+export const storedFoldersOf = (of: Lineage, backupId: string | null): string[] =>
+  backupId === null ? foldersOf(of, null) : [...foldersOf(of, backupId), baseBackupPrefix(of, backupId)];
+
 export const manifestKey = (prefix: string): string => `${prefix}manifest.json`;
 export const verificationKey = (prefix: string): string => `${prefix}verification.json`;
 export const globalsKey = (prefix: string): string => `${prefix}globals.sql.zst`;

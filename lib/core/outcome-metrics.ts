@@ -25,8 +25,9 @@ export function metricsOf(outcome: Outcome): ReadonlyMap<MetricName, number> {
     }
     return metrics;
   }
-  // Restores happen when somebody asks; a number of theirs would be an alarm's noise.
-  if (outcome.workflow === 'restore' || outcome.workflow === 'retention') return metrics;
+  // These happen when somebody asks; a number of theirs would be an alarm's noise.
+  if (outcome.workflow === 'restore' || outcome.workflow === 'retention' || outcome.workflow === 'verify')
+    return metrics;
   if (outcome.workflow === 'failover' || outcome.workflow === 'failback' || outcome.workflow === 'drill') {
     const { failover, drill } = outcome;
     if (outcome.workflow === 'drill') metrics.set('DrillSucceeded', ok ? 1 : 0);

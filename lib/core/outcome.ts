@@ -5,6 +5,7 @@ import type { LossBracket, PhaseSeconds } from './failover/measure.ts';
 import type { FenceProof, Operation, ServerName } from './failover/role.ts';
 import type { Omission } from './restore-plan.ts';
 import type { RetentionSummary } from './retention/summary.ts';
+import type { VerificationSummary } from './verification.ts';
 
 /** How a workflow ended: the message on the SNS topic, the input of Slack, the output of an execution. */
 
@@ -14,6 +15,7 @@ export type Workflow =
   | 'restore-test'
   | 'restore'
   | 'retention'
+  | 'verify'
   | 'failover'
   | 'failback'
   | 'drill';
@@ -190,6 +192,7 @@ export interface Outcome {
   readonly proof?: ProofSummary;
   readonly restore?: RestoreSummary;
   readonly retention?: RetentionSummary;
+  readonly verification?: VerificationSummary;
   readonly failover?: FailoverSummary;
   readonly drill?: DrillSummary;
   readonly failure?: WorkflowFailure;

@@ -13,6 +13,7 @@ const titles = {
   'restore-test': { ok: 'Restore proven', failed: 'Restore test FAILED' },
   restore: { ok: 'Restored', failed: 'Restore FAILED' },
   retention: { ok: 'Retention applied', failed: 'Retention FAILED' },
+  verify: { ok: 'Backup read back', failed: 'Verification FAILED' },
   failover: { ok: 'Failed over', failed: 'Failover FAILED' },
   failback: { ok: 'Failed back', failed: 'Failback FAILED' },
   drill: { ok: 'Drill held', failed: 'Drill FAILED' },
@@ -61,6 +62,7 @@ function facts({
   proof,
   restore,
   retention,
+  verification,
   failover,
   drill,
   objectives,
@@ -93,6 +95,10 @@ function facts({
     pairs.push(['Content', `${restore.tables} tables, ${restore.rows} rows, equal to the backup`]);
     const omitted = restore.omitted.length + restore.moreOmitted;
     if (omitted > 0) pairs.push(['Not restored', `${omitted}, see the execution`]);
+  }
+  if (verification) {
+    pairs.push(['Backup', verification.backupId]);
+    pairs.push(['Read', `${humanBytes(verification.bytes)} in ${verification.objects} objects, as the manifest says`]);
   }
   if (retention) {
     pairs.push(['Backups', `${retention.kept} kept, ${retention.expired} expired`]);

@@ -28,6 +28,14 @@ export interface Verification {
   readonly parts: number;
 }
 
+/** Of the workflow that verifies a backup again. */
+export interface VerificationSummary extends Verification {
+  readonly backupId: string;
+  readonly objects: number;
+  /** Whether this is what `verification.json` says from now on; false: an earlier verification wrote it. */
+  readonly recorded: boolean;
+}
+
 /** A function reads and hashes about 50 MB/s beside its neighbours: 4 GiB take it some 90 s of its 15 minutes. */
 const batchBytes = 4 * 1024 ** 3;
 /** An execution's payload ends at 256 KiB: a backup with very many objects gets larger batches, not more of them. */

@@ -122,7 +122,7 @@ export class PlatformStack extends Stack {
       runbooks: notifications.runbooks,
       functions: [postureFunction, walAuditFunction, 'record-outcome', ...(tellsSlack ? ['notify-slack'] : [])],
       machines: [
-        ...[...scheduledWorkflows, retentionWorkflow, 'restore'],
+        ...[...scheduledWorkflows, retentionWorkflow, 'restore', 'verify'],
         ...(failing.length > 0 ? failoverWorkflows(role) : []),
       ],
       tellsSlack,

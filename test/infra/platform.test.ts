@@ -363,7 +363,7 @@ describe('options', () => {
 
 test('no function may do more than its work', () => {
   const own = statements(template(platform)).filter(({ policy }) =>
-    /Function|Notif|Posture|Verif|Outcome|WalAudit/.test(policy),
+    /Function|Notif|Posture|Verification|VerifyObjects|Outcome|WalAudit/.test(policy),
   );
   const actions = new Map<string, Set<string>>();
   for (const { policy, actions: allowed } of own) {

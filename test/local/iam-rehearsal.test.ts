@@ -101,6 +101,11 @@ describe('with policies enforced', () => {
     expect(rehearsal.cloud.calls().some(({ operation }) => operation === 'PutObjectRetention')).toBe(true);
   });
 
+  it('a stored backup is read again', async () => {
+    const { execution } = await run('verify', { backupId: null });
+    expect([execution.cause, execution.status]).toEqual([undefined, 'SUCCEEDED']);
+  });
+
   it('a backup that meets another object under its key reads it and says so', async () => {
     const isPut = (call: ApiCall) => call.operation === 'PutObject' && byTask('backup')(call);
     const { execution } = await strikeOnce(

@@ -49,7 +49,7 @@ const unusedHere: readonly { role: RegExp; actions: readonly string[]; why: stri
     why: 'DynamoDB opens its table with it for whoever asks; the DynamoDB here keeps nothing encrypted',
   },
   {
-    role: /-(Workflows(BackupLogical|BackupPhysical|RestoreTest|Restore)|RetentionWorkflow)Ro/,
+    role: /-(Workflows(BackupLogical|BackupPhysical|RestoreTest|Restore|Verify)|RetentionWorkflow)Ro/,
     actions: ['logs:DeleteLogDelivery'],
     why: 'Step Functions ends the delivery of a machine that is deleted or logs no more',
   },

@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import { readSettings, stateMachineArn } from '../../lib/cli/deployed.ts';
 import { toCliError } from '../../lib/cli/errors.ts';
 import { followExecution } from '../../lib/cli/follow.ts';
 import { database, region as primary, restoreSecret, system } from '../../lib/cli/rehearse/rehearsal.ts';
+import { globalsKey, prefixOfManifest } from '../../lib/core/keys.ts';
 import type { BackupSummary, Outcome, Workflow, WorkflowFailure } from '../../lib/core/outcome.ts';
 import type { DatabaseSettings } from '../../lib/core/settings.ts';
 import { type RestoreRuns, startRestoreRuns } from './restore-runs.ts';
@@ -63,6 +65,19 @@ describe('the recovery region by itself', () => {
     expect(listed?.verifiedAt).not.toBeNull();
   });
 
+  it('reads every byte of it again, and keeps what was written down before', async () => {
+    const before = await listBackups(clients, settings);
+    const { outcome, failure } = await run('verify');
+    expect(failure).toBeUndefined();
+    expect(outcome?.verification).toMatchObject({
+      backupId: backup.id,
+      bytes: backup.bytes,
+      objects: backup.objects,
+      recorded: false,
+    });
+    expect(await listBackups(clients, settings)).toEqual(before);
+  });
+
   it('proves it to L5', async () => {
     const { outcome, failure } = await run('restore-test');
     expect(failure).toBeUndefined();
@@ -75,5 +90,24 @@ describe('the recovery region by itself', () => {
     expect(outcome?.restore).toMatchObject({ backupId: backup.id, tables: backup.tables });
     const rows = await runs.sql('after_outage', 'SELECT count(*)::int AS n FROM customers');
     expect(rows).toEqual(await runs.sql('orders', 'SELECT count(*)::int AS n FROM customers'));
+  });
+
+  it('tells the object that was altered, by its name', async () => {
+    const key = globalsKey(prefixOfManifest(backup.manifestKey));
+    const file = runs.rehearsal.cloud.s3.locate(settings.bucket, key) as string;
+    const bytes = readFileSync(file);
+    bytes[0] = (bytes[0] as number) ^ 1;
+    writeFileSync(file, bytes);
+    const { failure } = await run('verify', { backupId: backup.id });
+    expect(failure).toMatchObject({
+      error: 'ObjectAltered',
+      step: 'Verify objects',
+      message: expect.stringContaining(`${key} part 1 `),
+    });
+  });
+
+  it('finds no backup of a name that none has', async () => {
+    const { failure } = await run('verify', { backupId: '20200101T000000Z-000000' });
+    expect(failure).toMatchObject({ error: 'BackupNotFound', message: expect.stringContaining('20200101T000000Z') });
   });
 });

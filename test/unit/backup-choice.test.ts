@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { chooseAmong, firstComplete } from '../../lib/core/backup-choice.ts';
+import { chooseAmong, firstComplete, newestOf } from '../../lib/core/backup-choice.ts';
+import { storedFoldersOf } from '../../lib/core/keys.ts';
 
 const keys = (...files: string[]) => files.map((file) => `acme/orders/main/logical/${file}`);
 const backups = keys('1/main.dump.zst', '1/manifest.json', '1/verification.json', '2/manifest.json', '3/main.dump.zst');
@@ -40,5 +41,23 @@ describe('the backup that a restore takes', () => {
       /nothing with a manifest below s3:\/\/b/,
     );
     expect(() => chooseAmong(keys('2/manifest.json'), 's3://b', null)).toThrow(/never verified; name one/);
+  });
+});
+
+describe('the backup that is verified again', () => {
+  it('is the newest with a manifest, verified or not', () => {
+    expect(newestOf(backups, 's3://b', null)).toBe(keys('2/manifest.json')[0]);
+    expect(() => newestOf(keys('3/main.dump.zst'), 's3://b', null)).toThrow(/nothing with a manifest below s3:\/\/b/);
+  });
+
+  it('is looked for wherever one of its name may be, base backups among them', () => {
+    const of = { system: 'acme', database: 'orders', lineage: 'main' };
+    expect(storedFoldersOf(of, null)).toEqual(keys(''));
+    expect(storedFoldersOf(of, '7')).toEqual(
+      ['logical', 'adhoc', 'base'].map((folder) => `acme/orders/main/${folder}/7/`),
+    );
+    const base = 'acme/orders/main/base/7/manifest.json';
+    expect(newestOf([base], 's3://b', '7')).toBe(base);
+    expect(() => newestOf([], 's3://b', '7')).toThrow(/no backup 7/);
   });
 });

@@ -75,5 +75,6 @@ test('the machines that exist are these', () => {
     'retention',
     'scheduled-run',
     'validate-restore',
+    'verify',
   ]);
 });

@@ -16,7 +16,7 @@ export interface WorkflowOptions {
   readonly region?: string;
   /** `--no-wait`: false. */
   readonly wait: boolean;
-  /** restore-test alone: a backup other than the latest. */
+  /** restore-test and verify: a backup other than the latest. */
   readonly backup?: string;
   /** restore-test alone: of base backups and WAL. */
   readonly physical?: boolean;
@@ -129,7 +129,7 @@ export function renderOutcome(
       output.paint('bad', `${status} after ${humanSeconds(seconds)}.`),
     ].join('\n');
   const rows: string[][] = [];
-  const { backup, proof, restore, retention, objectives } = outcome ?? {};
+  const { backup, proof, restore, retention, verification, objectives } = outcome ?? {};
   if (backup) {
     rows.push(['Backup', backup.id], ['Taken', backup.takenAt]);
     rows.push(['Size', `${humanBytes(backup.bytes)} stored of ${humanBytes(backup.rawBytes)} dumped`]);
@@ -152,6 +152,11 @@ export function renderOutcome(
     rows.push(['Read', `${humanBytes(restore.bytes)} in ${restore.objects} objects`]);
     for (const { what, why } of restore.omitted) rows.push(['Not restored', `${what}: ${why}`]);
     if (restore.moreOmitted > 0) rows.push(['Not restored', `and ${restore.moreOmitted} more`]);
+  }
+  if (verification) {
+    const { backupId, bytes, objects, recorded } = verification;
+    rows.push(['Backup', backupId], ['Read', `${humanBytes(bytes)} in ${objects} objects, as the manifest says`]);
+    if (recorded) rows.push(['Recorded', 'it was not verified before, and is from now on']);
   }
   if (retention) {
     for (const { why, backups } of retention.keeps) rows.push(['Kept', `${backups}: ${why}`]);
