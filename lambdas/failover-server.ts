@@ -104,6 +104,7 @@ const verbs = {
         lastGoodAt: probe?.lastGood?.at ?? null,
         firstFailedAt: probe?.failingSince ?? role.run?.marks.began ?? null,
         lastRecoveredAt,
+        leaseOverAt: role.run?.fence?.fence === 'lease' ? role.run.marks.fenced : undefined,
         nothing,
       });
       const sequences = await servers.bumpSequences(client, nothing === null ? settings.sequenceBump : 0);

@@ -221,6 +221,8 @@ describe('measuring', () => {
     expect(lossBracket(unknown)).toBeNull();
     expect(lossBracket({ ...unknown, lastRecoveredAt: 0 })?.upperSeconds).toBe(Number.POSITIVE_INFINITY);
     expect(lossBracket({ ...unknown, nothing: 'x' })).toMatchObject({ upperSeconds: 0 });
+    const leased = { lastGoodAt: 1000, firstFailedAt: 2000, lastRecoveredAt: 1500, nothing: null, leaseOverAt: 9000 };
+    expect(lossBracket(leased)).toMatchObject({ lowerSeconds: 0, upperSeconds: 7.5 });
   });
   test('phases add up to the whole', () => {
     const marks = {

@@ -9,16 +9,19 @@ export interface LossBracket {
 
 /**
  * Commits up to the last good probe existed; after the first failed one there was none. What lies between either and
- * the last commit that the new writer recovered, read after its promotion, is lost. Milliseconds of one clock.
+ * the last commit that the new writer recovered, read after its promotion, is lost. A writer that was fenced by its lease
+ * alone was stopped by nobody: whoever still reached it may have written until the lease was over. Milliseconds of one clock.
  */
 export function lossBracket(moments: {
   lastGoodAt: number | null;
   firstFailedAt: number | null;
   lastRecoveredAt: number | null;
+  /** When the lease that fenced the writer was over; absent where another fence stopped it. */
+  leaseOverAt?: number;
   /** Nothing can be lost, and why. */
   nothing: string | null;
 }): LossBracket | null {
-  const { lastGoodAt, firstFailedAt, lastRecoveredAt, nothing } = moments;
+  const { lastGoodAt, firstFailedAt, lastRecoveredAt, leaseOverAt, nothing } = moments;
   if (nothing !== null) return { lowerSeconds: 0, upperSeconds: 0, note: nothing };
   if (lastRecoveredAt === null) return null;
   const after = (moment: number) => Math.max(0, (moment - lastRecoveredAt) / 1000);
@@ -29,7 +32,7 @@ export function lossBracket(moments: {
   }
   return {
     lowerSeconds: lastGoodAt === null ? 0 : Math.min(after(lastGoodAt), after(firstFailedAt)),
-    upperSeconds: after(firstFailedAt),
+    upperSeconds: after(Math.max(firstFailedAt, leaseOverAt ?? firstFailedAt)),
     note: lastGoodAt === null ? 'no probe saw it work' : null,
   };
 }
