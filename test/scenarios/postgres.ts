@@ -9,10 +9,10 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { freePort } from '../../lib/cli/rehearse/free-port.ts';
 import { serverAccount } from '../../lib/cli/rehearse/unprivileged.ts';
 import { providePostgres } from '../../lib/cli/setup/install-postgres.ts';
 
@@ -168,12 +168,4 @@ export async function servePostgres(folder: string, settings: Readonly<Record<st
     },
   };
   return server;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  const { port } = server.address() as { port: number };
-  await new Promise((closed) => server.close(closed));
-  return port;
 }

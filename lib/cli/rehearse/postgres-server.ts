@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { CliError } from '../errors.ts';
+import { freePort } from './free-port.ts';
 import { serverAccount } from './unprivileged.ts';
 
 /** A real PostgreSQL server of our own, on 127.0.0.1 alone, with a random password, in a directory of its own. */
@@ -166,12 +166,3 @@ const endOf = (child: ChildProcess): Promise<void> =>
   });
 
 const lastLines = (text: string): string => text.trim().split('\n').slice(-5).join(' / ');
-
-/** A port nobody listens on now. Somebody could take it in between; the server's start then says so. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  const { port } = server.address() as { port: number };
-  await new Promise((closed) => server.close(closed));
-  return port;
-}

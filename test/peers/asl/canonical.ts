@@ -83,4 +83,4 @@ const constant = (text: string): string =>
   text
     .replace(/AQC[A-Za-z0-9+/]{509}|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, '<token>')
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, '<time>')
-    .replace(/(durationSeconds\\*":)[-\d.e]+/g, '$10');
+    .replace(/((?:durationS|s)econds\\*":)[-\d.e]+/g, '$10');

@@ -27,6 +27,8 @@ const payload = {
   ...{ already: false, resumed: false, request: { dryRun: false, attest: null, approval: 'always' } },
   ...{ verdict: 'approve', fence: 'clean-stop', epoch: 2, applications: [] },
   ...{ failures: 3, writer: 'primary', error: 'it is down' },
+  // Failbacks and drills: where the writer is, what was backed up, what changed hands.
+  ...{ here: true, says: 'backed up', backup: { id: 'one' }, outcome: { failover: {} } },
 };
 
 /** Of every parameter in one: that of the database, of its physical backups, of its failovers. */
@@ -66,7 +68,7 @@ const branchesIn = (states: Readonly<Record<string, Task>>): Readonly<Record<str
 /** What a person or a schedule gives, and what a machine gives to the one that it starts. */
 const input = {
   ...{ database: 'orders', backupId: 'one', settings: parameter, run: 'one', operation: 'failover', target: 'standby' },
-  restoreJobId: 'job',
+  ...{ restoreJobId: 'job', starts: 'backup-logical', input: { database: 'orders' } },
   ...{ attest: null, execution: null, decision: null, switched: null },
 };
 

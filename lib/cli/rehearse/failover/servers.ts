@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { CliError } from '../../errors.ts';
+import { freePort } from '../free-port.ts';
 import { serverAccount } from '../unprivileged.ts';
 
 /** Two data directories, the second a copy of the first that follows it, ready for their agents to start. */
@@ -71,7 +71,7 @@ async function prepare(
   mkdirSync(directory, { recursive: true });
   if (account) chownSync(directory, account.uid, account.gid);
   const password = randomBytes(18).toString('base64url');
-  const port = await freePort();
+  const port = await freePort(hosts.standby);
   const data = { primary: join(directory, 'orders-1'), standby: join(directory, 'orders-2') };
   const listen = options.cuttable ? hosts.hidden : hosts.primary;
   const wal = join(directory, 'orders-1-wal');
@@ -164,20 +164,9 @@ function mountDisks(disks: Readonly<Record<string, number>>, account: ReturnType
 /** Why this machine has no address of a second host, or undefined where it has. */
 export async function whyNoSecondHost(): Promise<string | undefined> {
   try {
-    await freePort();
+    await freePort(hosts.standby);
     return undefined;
   } catch {
     return `${hosts.standby} is no address of this machine; on macOS: sudo ifconfig lo0 alias ${hosts.standby}`;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((ready, fail) => {
-    server.once('error', fail);
-    server.listen(0, hosts.standby, ready);
-  });
-  const { port } = server.address() as { port: number };
-  await new Promise((closed) => server.close(closed));
-  return port;
 }
