@@ -28,7 +28,7 @@ const payload = {
   ...{ verdict: 'approve', fence: 'clean-stop', epoch: 2, applications: [] },
   ...{ failures: 3, writer: 'primary', error: 'it is down' },
   // Failbacks and drills: where the writer is, what was backed up, what changed hands.
-  ...{ here: true, says: 'backed up', backup: { id: 'one' }, outcome: { failover: {} } },
+  ...{ here: true, says: 'backed up', backup: { id: 'one' }, failover: {}, failback: {}, outcome: { failover: {} } },
 };
 
 /** Of every parameter in one: that of the database, of its physical backups, of its failovers. */
